@@ -1,0 +1,55 @@
+"""What `check` gives back: a verdict that reads well as text, as HTML and as a truth value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+State = Literal["correct", "incorrect", "unreadable", "unanswered"]
+
+_SYMBOL = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
+_WORD = {"correct": "Correct", "incorrect": "Not yet", "unreadable": "Cannot be read", "unanswered": "No answer yet"}
+# The hue of each bar; the words stand in the page's own text colour, so that they are legible on any background.
+_BAR = {"correct": "#2e8b57", "incorrect": "#d1495b", "unreadable": "#b8860b", "unanswered": "#7a869a"}
+_LINE = {"correct": "solid", "incorrect": "double", "unreadable": "dashed", "unanswered": "dotted"}
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """The verdict on one answer; true if it is correct.
+
+    `mistake` is the known mistake that the answer makes (its formula, or a word such as "sign"), or None.
+    `points` are those reached, `out_of` those that the exercise is worth.
+    """
+
+    exercise: str
+    state: State
+    text: str
+    mistake: str | None = None
+    points: float = 0
+    out_of: float = 0
+
+    def __bool__(self) -> bool:
+        return self.state == "correct"
+
+    def __str__(self) -> str:
+        return f"{_SYMBOL[self.state]} {_WORD[self.state]} · {self.exercise}{self._score()}\n{self.text}"
+
+    __repr__ = __str__
+
+    def _score(self) -> str:
+        if not self.out_of or self.state == "unanswered":
+            return ""
+        return f" · {self.points:g} of {self.out_of:g} point{'s' if self.out_of != 1 else ''}"
+
+    def _repr_html_(self) -> str:
+        """A box in the page's own colours: symbol, word and a bar whose line differs as well as its colour."""
+        bar = _BAR[self.state]
+        box = (
+            f"border-left:6px {_LINE[self.state]} {bar};background:color-mix(in srgb,{bar} 7%,transparent);"
+            "color:inherit;font:inherit;padding:.5em .9em;margin:.5em 0;border-radius:4px;max-width:44em;"
+            "overflow-wrap:anywhere;line-height:1.5"
+        )
+        head = f"<strong>{_SYMBOL[self.state]} {_WORD[self.state]}</strong> · {escape(self.exercise + self._score())}"
+        return f'<div role="status" style="{box}"><div>{head}</div><div>{escape(self.text)}</div></div>'

@@ -1,0 +1,175 @@
+"""Gaussian posteriors q(z | x) = N(h, Σ) in four families, and the best Σ in each of them.
+
+The families differ in which covariances they allow: "full" any, "block" one block for each `block` consecutive latents,
+"diagonal" one variance for each latent, "isotropic" one variance for all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradelib import _input
+from gradelib._names import one_of
+
+FAMILIES = ("full", "block", "diagonal", "isotropic")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z | x) = N(mean, L Lᵀ), one Gaussian for each example.
+
+    `mean` is (…, d). `factor` is L: lower triangular (…, d, d), or, where Σ is diagonal, its standard deviations (…, d).
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether `factor` holds standard deviations only."""
+        return self.factor.ndim == self.mean.ndim
+
+    @property
+    def covariance(self) -> Tensor:
+        """Σ = L Lᵀ: (…, d, d)."""
+        if self.is_diagonal:
+            return torch.diag_embed(self.factor**2)
+        return self.factor @ self.factor.mT
+
+    @property
+    def variances(self) -> Tensor:
+        """The diagonal of Σ: (…, d)."""
+        return self.factor**2 if self.is_diagonal else (self.factor**2).sum(-1)
+
+    @property
+    def log_scales(self) -> Tensor:
+        """log L_ii, which add up to ½ log|Σ|: (…, d)."""
+        return (self.factor if self.is_diagonal else self.factor.diagonal(dim1=-2, dim2=-1)).log()
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """The reparameterised sample h + L·noise, where `noise` is drawn from N(0, I): (…, d) → (…, d)."""
+        if self.is_diagonal:
+            return self.mean + self.factor * noise
+        return self.mean + (self.factor @ noise.unsqueeze(-1)).squeeze(-1)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z | x) in nats: (…, d) → (…)."""
+        centred = z - self.mean
+        if self.is_diagonal:
+            white = centred / self.factor
+        else:
+            white = torch.linalg.solve_triangular(self.factor, centred.unsqueeze(-1), upper=False).squeeze(-1)
+        return -(self.log_scales + 0.5 * white**2 + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """−E_q log q(z | x) in nats: (…)."""
+        return (self.log_scales + 0.5 * (1 + math.log(2 * math.pi))).sum(-1)
+
+    def kl(self) -> Tensor:
+        """KL(q(z | x) ‖ N(0, I)) in nats: (…)."""
+        return 0.5 * (self.variances + self.mean**2 - 1 - 2 * self.log_scales).sum(-1)
+
+
+def kl_to_standard_normal(mean: Tensor, covariance: Tensor) -> Tensor:
+    """KL(N(mean, covariance) ‖ N(0, I)) in nats (`eq-kl-standard-normal`): (…, d), (…, d, d) → (…).
+
+    Raises ValueError for other shapes, NaN, or a covariance that is not symmetric positive definite.
+    """
+    _input.finite(mean=mean, covariance=covariance)
+    _input.same_size(d_of_mean=mean.shape[-1], d_of_covariance=_input.square("covariance", covariance))
+    if not _input.holds(torch.isclose(covariance, covariance.mT, rtol=1e-4, atol=1e-6)):
+        raise ValueError("covariance must be symmetric, but it differs from its transpose.")
+    factor = _cholesky("covariance", covariance)
+    log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    trace = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return 0.5 * (trace + (mean**2).sum(-1) - mean.shape[-1] - log_determinant)
+
+
+def project(matrix: Tensor, family: str = "full", block: int | None = None) -> Tensor:
+    """The matrix of the family that is nearest to `matrix` in the Frobenius norm (`eq-projection`): (…, d, d) → (…, d, d).
+
+    It keeps everything, the diagonal blocks, the diagonal, or the mean of the diagonal times I.
+    Raises ValueError for a matrix that is not square, NaN, an unknown family, or a block size that does not divide d.
+    """
+    _input.finite(matrix=matrix)
+    d = _input.square("matrix", matrix)
+    block = block_size(family, d, block)
+    if family == "isotropic":
+        mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)
+        return mean[..., None, None] * torch.eye(d, dtype=matrix.dtype, device=matrix.device)
+    return matrix * _same_block(d, block, matrix.device)
+
+
+def optimal_covariance(hessian: Tensor, beta: float, family: str = "full", block: int | None = None) -> Tensor:
+    """The Σ of the family that maximises ½ tr(hessian Σ) − β KL(N(h, Σ) ‖ N(0, I)) (`eq-family-optimum`).
+
+    `hessian` (…, d, d) is that of log p(x | z) in z, for example JᵀHJ; the result is (…, d, d). It is the inverse of the
+    projected precision I − hessian/β. Raises ValueError for wrong shapes, NaN, β ≤ 0, an unknown family, a block size
+    that does not divide d, or a projected precision that is not positive definite: then the objective has no maximum.
+    """
+    _input.positive("beta", beta)
+    _input.finite(hessian=hessian)
+    d = _input.square("hessian", hessian)
+    precision = torch.eye(d, dtype=hessian.dtype, device=hessian.device) - hessian / beta
+    factor = _cholesky("I − hessian/β", project(precision, family, block))
+    return torch.cholesky_inverse(factor)
+
+
+def block_size(family: str, d: int, block: int | None = None) -> int:
+    """How many latents share a block in `family`: d for "full", `block` for "block", 1 otherwise.
+
+    Raises ValueError for an unknown family, for a block size that is missing, that does not divide d, or that is given to
+    a family without blocks.
+    """
+    one_of("family", family, FAMILIES)
+    if family != "block":
+        if block is not None:
+            raise ValueError(f'block={block} goes only with family="block", but family is {family!r}.')
+        return d if family == "full" else 1
+    if block is None:
+        raise ValueError('family="block" needs the size of its blocks, for example block=2.')
+    _input.whole("block", block)
+    if d % block:
+        raise ValueError(f"The block size must divide d, but {block} does not divide {d}.")
+    return block
+
+
+def encoder_outputs(d: int, family: str, block: int | None = None) -> int:
+    """How many numbers an encoder returns for each example: the mean and what the family's Σ needs."""
+    if family == "isotropic":
+        return d + 1
+    return d + d * (block_size(family, d, block) + 1) // 2
+
+
+def from_encoder(output: Tensor, d: int, family: str, block: int | None = None) -> Posterior:
+    """Read an encoder's output (…, `encoder_outputs`) as a posterior over d latents.
+
+    First the mean, then log L_ii² (one for all latents where q is isotropic), then what lies below the diagonal of L.
+    Raises ValueError where the number of outputs is not the family's.
+    """
+    _input.same_size(encoder_outputs=output.shape[-1], needed=encoder_outputs(d, family, block))
+    mean, log_variance, below = output[..., :d], output[..., d : 2 * d], output[..., 2 * d :]
+    scales = (0.5 * log_variance).exp().expand_as(mean)
+    if not below.shape[-1]:
+        return Posterior(mean, scales)
+    rows, columns = torch.tril(_same_block(d, block_size(family, d, block), output.device), -1).nonzero(as_tuple=True)
+    factor = torch.diag_embed(scales)
+    factor[..., rows, columns] = below
+    return Posterior(mean, factor)
+
+
+def _same_block(d: int, block: int, device: torch.device) -> Tensor:
+    """Whether two latents share a block: (d, d), boolean."""
+    index = torch.arange(d, device=device) // block
+    return index[:, None] == index
+
+
+def _cholesky(name: str, matrix: Tensor) -> Tensor:
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if not _input.holds(info == 0):
+        raise ValueError(f"{name} must be positive definite, but {int((info != 0).sum())} of {info.numel()} are not.")
+    return factor
