@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
+
+_values_are_trusted: ContextVar[bool] = ContextVar("values_are_trusted", default=False)
+
+
+@contextmanager
+def trusted() -> Iterator[None]:
+    """Look at shapes only, not at values.
+
+    A training step runs like this: its loss shows at once whether a value went wrong, and only then is it run again
+    with every check, to say which.
+    """
+    token = _values_are_trusted.set(True)
+    try:
+        yield
+    finally:
+        _values_are_trusted.reset(token)
 
 
 def positive(name: str, value: float | Tensor) -> None:
     """Raise ValueError unless `value`, a number or every entry of a tensor, is finite and above zero."""
-    value = torch.as_tensor(value)
-    if value.is_complex() or not holds((value > 0) & torch.isfinite(value)):
-        raise ValueError(f"{name} must be a finite number above 0, but it is {_show(value)}.")
+    if isinstance(value, Tensor):
+        if not value.is_complex() and holds(lambda: (value > 0) & torch.isfinite(value)):
+            return
+        shown = f"{value.item()}" if value.ndim == 0 else f"a tensor of shape {tuple(value.shape)} with other entries"
+    else:
+        if _is_number(value) and 0 < value < math.inf:
+            return
+        shown = repr(value)
+    raise ValueError(f"{name} must be a finite number above 0, but it is {shown}.")
 
 
 def finite(**tensors: Tensor) -> None:
@@ -20,7 +47,7 @@ def finite(**tensors: Tensor) -> None:
             raise ValueError(f"{name} must be a torch tensor, but it is a {type(tensor).__name__}.")
         if not tensor.is_floating_point():
             raise ValueError(f"{name} must hold real floating-point numbers, but its dtype is {tensor.dtype}.")
-        if not holds(torch.isfinite(tensor)):
+        if not holds(lambda tensor=tensor: torch.isfinite(tensor)):
             raise ValueError(f"{name} holds NaN or infinity; look at the step that made it.")
 
 
@@ -29,6 +56,13 @@ def whole(name: str, value: int, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, but it is {value!r}.")
     return value
+
+
+def latents(name: str, tensor: Tensor) -> int:
+    """Return the size of the last axis; raise ValueError where there is none."""
+    if tensor.ndim == 0:
+        raise ValueError(f"{name} must have an axis of latents, but it is a single number.")
+    return tensor.shape[-1]
 
 
 def square(name: str, matrix: Tensor) -> int:
@@ -56,13 +90,15 @@ def broadcastable(**tensors: Tensor) -> None:
         raise ValueError(f"These shapes do not go together: {shapes}.") from None
 
 
-def holds(condition: Tensor) -> bool:
-    """Whether `condition` holds everywhere; inside `torch.vmap`, where no value can be looked at, taken as true."""
+def holds(condition: Callable[[], Tensor]) -> bool:
+    """Whether `condition()` holds everywhere; where values are trusted or, in `torch.vmap`, out of sight, true."""
+    if _values_are_trusted.get():
+        return True
     try:
-        return bool(condition.all())
+        return bool(condition().all())
     except RuntimeError:
         return True
 
 
-def _show(value: Tensor) -> str:
-    return f"{value.item()}" if value.ndim == 0 else f"a tensor with the smallest entry {value.min().item()}"
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradelib._names import one_of
 
-MNIST_TOTAL_VARIANCE = 52.7  # summed over MNIST's 784 pixels in [0, 1]; sets the scale on which the paper's β were chosen
+MNIST_TOTAL_VARIANCE = 52.7  # summed over its pixels in [0, 1]; the scale on which the paper's β were chosen
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,19 @@ class Dataset:
         return self.train.shape[-1]
 
 
-def load(name: str, dtype: torch.dtype = torch.float32) -> Dataset:
-    """Load a data set by name: "digits". Raises ValueError, with the nearest right name, for any other."""
-    return _LOADERS[one_of("data set", name, _LOADERS)](dtype)
+def load(name: str, dtype: torch.dtype | None = None) -> Dataset:
+    """Load a data set by name ("digits"), in torch's default dtype unless told otherwise.
+
+    Raises ValueError, with the nearest right name, for any other name.
+    """
+    return _LOADERS[one_of("data set", name, _LOADERS)](dtype or torch.get_default_dtype())
 
 
 def _digits(dtype: torch.dtype) -> Dataset:
     """scikit-learn's 1797 handwritten digits of 8×8 pixels: 1500 to train on, 297 held out.
 
-    They are scaled so that their total variance is MNIST's. Scaling x by c turns β into c²β, so on this scale the paper's
-    values of β mean here what they mean there.
+    They are scaled so that their total variance is MNIST's. Scaling x by c turns β into c²β, so on this scale the
+    paper's values of β mean here what they mean there.
     """
     from sklearn.datasets import load_digits
 

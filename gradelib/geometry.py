@@ -1,7 +1,7 @@
 """Derivatives of a decoder, or of any function of z that treats each example on its own.
 
-A decoder g maps latents (…, d) to pixels (…, n). All derivatives are taken in forward mode, whose price grows with d and
-not with n, and all of them can be differentiated again, in the weights too.
+A decoder g maps latents (…, d) to pixels (…, n). All derivatives are taken in forward mode, whose price grows with d
+and not with n, and all of them can be differentiated again, in the weights too.
 """
 
 from __future__ import annotations
@@ -17,67 +17,174 @@ from gradelib import _input
 Function = Callable[[Tensor], Tensor]
 
 
+def push(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """The value g(z) and the derivatives Jv of g in k directions v at once (`eq-pushforward`).
+
+    `z` is (…, d), `directions` (k, …, d) → (…, n) and (k, …, n). A decoder with a method `push` of its own, such as
+    `networks.MLP`, is asked for it, which is cheaper; any other is differentiated by `torch.func.jvp`.
+    Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes.
+    """
+    _input.finite(z=z, directions=directions)
+    _input.latents("z", z)
+    if directions.shape[1:] != z.shape:
+        raise ValueError(
+            f"The directions must be (k, …, d) where z is (…, d), but they are {tuple(directions.shape)} and z is "
+            f"{tuple(z.shape)}."
+        )
+    if hasattr(g, "push"):
+        value, pushed = g.push(z, directions)
+    else:
+        value, pushed = vmap(lambda v: jvp(g, (z,), (v,)), out_dims=(None, 0))(directions)
+    if value.ndim != z.ndim or value.shape[:-1] != z.shape[:-1]:
+        raise ValueError(
+            f"g must map (…, d) to (…, n) with the same leading axes, but it took {tuple(z.shape)} to "
+            f"{tuple(value.shape)}."
+        )
+    return value, pushed
+
+
 def jacobian(g: Function, z: Tensor) -> Tensor:
-    """The Jacobian J of g at z, J[…, k, i] = ∂g_k/∂z_i: (…, d) → (…, n, d).
+    """The Jacobian J of g at z, J[…, k, i] = ∂g_k/∂z_i (`eq-jacobian`): (…, d) → (…, n, d).
 
     Raises ValueError where z holds NaN or g mixes up its batch axes.
     """
-    _check_latents(z)
-    basis = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
-    columns = vmap(lambda e: _push(g, z, e.expand_as(z)), out_dims=-1)(basis)
-    if columns.shape[:-2] != z.shape[:-1]:
-        raise ValueError(
-            f"g must map (…, d) to (…, n) with the same leading axes, but it took {tuple(z.shape)} to "
-            f"{tuple(columns.shape[:-1])}."
-        )
-    return columns
+    return linearise(g, z)[1]
+
+
+def linearise(g: Function, z: Tensor, columns: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The value g(z) and columns of its Jacobian, from one pass: (…, d) → (…, n) and (…, n, k).
+
+    `columns` (…, k) names k columns for each example; without it come all d. Raises ValueError for NaN, for an index
+    that is not whole or lies outside 0 … d − 1, and for indices that do not fit the batch.
+    """
+    _input.finite(z=z)
+    d = _input.latents("z", z)
+    eye = torch.eye(d, dtype=z.dtype, device=z.device)
+    if columns is None:
+        directions = eye.reshape(d, *[1] * (z.ndim - 1), d).expand(d, *z.shape)
+    else:
+        _check_columns(columns, z)
+        directions = eye[columns].movedim(-2, 0)
+    value, pushed = push(g, z, directions)
+    return value, pushed.movedim(0, -1)
 
 
 def jacobian_column(g: Function, z: Tensor, i: int | Tensor) -> Tensor:
-    """Column i of the Jacobian for the price of one pass: (…, d) → (…, n).
+    """Column i of the Jacobian for the price of one pass (`eq-jacobian-column`): (…, d) → (…, n).
 
-    `i` is one index for all examples or a tensor (…) with one for each. Raises ValueError for an index outside 0 … d − 1.
+    `i` is one index for all examples or a tensor (…) with one for each. Raises ValueError for an index that is not
+    whole or lies outside 0 … d − 1, and for indices that do not fit the batch.
     """
-    _check_latents(z)
-    d = z.shape[-1]
     index = torch.as_tensor(i, device=z.device)
-    if not _input.holds((index >= 0) & (index < d)):
-        raise ValueError(f"A column index must lie between 0 and {d - 1}, but one of {i} does not.")
-    direction = torch.nn.functional.one_hot(index.long(), d).to(z.dtype).expand_as(z)
-    return _push(g, z, direction)
+    each = index.expand(z.shape[:-1]) if index.ndim == 0 else index
+    return jacobian_columns(g, z, each.unsqueeze(-1)).squeeze(-1)
+
+
+def jacobian_columns(g: Function, z: Tensor, columns: Tensor) -> Tensor:
+    """Any k columns of the Jacobian, other ones for each example: (…, d) and indices (…, k) → (…, n, k).
+
+    Raises ValueError for an index that is not whole or lies outside 0 … d − 1, and for indices that do not fit z.
+    """
+    return linearise(g, z, columns)[1]
 
 
 def hessian(f: Function, z: Tensor) -> Tensor:
-    """The exact Hessian in z of a function f: (…, d) → (…), for example log p(x | z): (…, d) → (…, d, d)."""
-    _check_latents(z)
-    return jacobian(grad(lambda points: f(points).sum()), z)
+    """The exact Hessian in z of a function f: (…, d) → (…), for example log p(x | z): (…, d) → (…, d, d).
+
+    Raises ValueError where z holds NaN or f does not give one number for each example.
+    """
+    _input.finite(z=z)
+    _input.latents("z", z)
+
+    def total(points: Tensor) -> Tensor:
+        values = f(points)
+        if values.shape != points.shape[:-1]:
+            raise ValueError(f"f must map (…, d) to (…), but it took {tuple(z.shape)} to {tuple(values.shape)}.")
+        return values.sum()
+
+    return jacobian(grad(total), z)
 
 
 def gauss_newton(J: Tensor, curvature: Tensor) -> Tensor:
     """JᵀHJ, the Hessian of log p(x | z) without second derivatives of the decoder (`eq-gauss-newton`).
 
-    `J` is (…, n, d), `curvature` (…, n) the diagonal of H; the result is (…, d, d). Raises ValueError where they disagree in n.
+    `J` is (…, n, d), `curvature` (…, n) the diagonal of H; the result is (…, d, d). Raises ValueError where they
+    disagree in n.
     """
-    _check_jacobian(J)
-    _input.finite(curvature=curvature)
-    _input.same_size(n_of_J=J.shape[-2], n_of_curvature=curvature.shape[-1])
+    _check_curvature(J, curvature)
     return J.mT @ (curvature.unsqueeze(-1) * J)
 
 
+def gauss_newton_diagonal(J: Tensor, curvature: Tensor) -> Tensor:
+    """The diagonal of JᵀHJ, J_iᵀHJ_i for every column i in `J`, which may hold some columns only.
+
+    `J` is (…, n, k), `curvature` (…, n); the result is (…, k). Raises ValueError where they disagree in n.
+    """
+    _check_curvature(J, curvature)
+    return (curvature.unsqueeze(-2) @ J**2).squeeze(-2)
+
+
+def dropped_term(g: Function, z: Tensor, slope: Tensor) -> Tensor:
+    """What Gauss–Newton leaves out, Σ_k slope_k ∇²_z g_k(z): the exact Hessian of log p(x | z) less JᵀHJ.
+
+    `z` is (…, d), `slope` (…, n) the gradient of log p(x; g) in g; the result is (…, d, d) (`eq-dropped-term`). Raises
+    ValueError for NaN or a slope that does not fit g.
+    """
+    _input.finite(slope=slope)
+    return hessian(lambda points: _inner(slope, g(points)), z)
+
+
 def metric(J: Tensor) -> Tensor:
-    """The pullback metric JᵀJ: squared lengths in pixel space of steps in z: (…, n, d) → (…, d, d)."""
+    """The pullback metric JᵀJ (`eq-metric`): squared lengths in pixel space of steps in z: (…, n, d) → (…, d, d)."""
     _check_jacobian(J)
     return J.mT @ J
 
 
-def _push(g: Function, z: Tensor, direction: Tensor) -> Tensor:
-    return jvp(g, (z,), (direction,))[1]
+def volume(J: Tensor) -> Tensor:
+    """How much pixel-space volume a unit of z-volume covers, √det JᵀJ (`eq-volume`): (…, n, d) → (…).
+
+    It is the product of J's singular values, which stays exact where JᵀJ is nearly singular; where n < d it is 0. Raises
+    ValueError for NaN or a shape that is no Jacobian's.
+    """
+    _check_jacobian(J)
+    if J.shape[-2] < J.shape[-1]:
+        return torch.zeros(J.shape[:-2], dtype=J.dtype, device=J.device)
+    return torch.linalg.svdvals(J).prod(-1)
 
 
-def _check_latents(z: Tensor) -> None:
-    _input.finite(z=z)
-    if z.ndim == 0:
-        raise ValueError("z must have an axis of latents, but it is a single number.")
+def curve_length(g: Function, curve: Tensor) -> Tensor:
+    """The pixel-space length of the decoded curve through the points `curve` (…, points, d), straight in between: (…).
+
+    It tends to the length ∫ √(żᵀJᵀJż) dt of the pullback metric, from below, as the points grow dense. Raises
+    ValueError for NaN or fewer than two points.
+    """
+    _input.finite(curve=curve)
+    if curve.ndim < 2 or curve.shape[-2] < 2:
+        raise ValueError(f"A curve must be (…, points, d) with two points or more, but its shape is {tuple(curve.shape)}.")
+    return g(curve).diff(dim=-2).norm(dim=-1).sum(-1)
+
+
+def _inner(slope: Tensor, value: Tensor) -> Tensor:
+    _input.same_size(n_of_slope=slope.shape[-1], n_of_g=value.shape[-1])
+    return (slope * value).sum(-1)
+
+
+def _check_columns(columns: Tensor, z: Tensor) -> None:
+    d = z.shape[-1]
+    if columns.is_floating_point() or not _input.holds(lambda: (columns >= 0) & (columns < d)):
+        raise ValueError(f"A column index must be a whole number between 0 and {d - 1}, but there is {columns.tolist()}.")
+    if columns.shape[:-1] != z.shape[:-1]:
+        raise ValueError(
+            f"Column indices must be (…, k) where z is (…, d), but they are {tuple(columns.shape)} and z is "
+            f"{tuple(z.shape)}."
+        )
+
+
+def _check_curvature(J: Tensor, curvature: Tensor) -> None:
+    _check_jacobian(J)
+    _input.finite(curvature=curvature)
+    _input.same_size(n_of_J=J.shape[-2], n_of_curvature=curvature.shape[-1])
+    _input.broadcastable(J=J[..., 0], curvature=curvature)
 
 
 def _check_jacobian(J: Tensor) -> None:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from gradelib import _input, posteriors
+from gradelib import _input, geometry, posteriors
 from gradelib._names import one_of
 from gradelib.posteriors import Posterior
+
+LEAK = 0.2
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "softplus": nn.Softplus,
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
-    "leaky_relu": lambda: nn.LeakyReLU(0.2),
+    "leaky_relu": lambda: nn.LeakyReLU(LEAK),
+}
+
+# The derivative of each, beside it; at a kink the one that torch takes, from the left.
+SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.Softplus: torch.sigmoid,
+    nn.Tanh: lambda a: 1 - torch.tanh(a) ** 2,
+    nn.ReLU: lambda a: (a > 0).to(a.dtype),
+    nn.LeakyReLU: lambda a: torch.where(a > 0, 1.0, LEAK).to(a.dtype),
 }
 
 
@@ -39,7 +50,22 @@ class VAE(nn.Module):
         return posteriors.from_encoder(self.encoder(x), self.d, self.family, self.block)
 
 
-def mlp(sizes: Sequence[int], activation: str = "softplus") -> nn.Sequential:
+class MLP(nn.Sequential):
+    """Linear layers with activations between them, which carries derivatives along with the values."""
+
+    def push(self, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """What `geometry.push` asks for, by the chain rule, layer after layer: (…, d), (k, …, d) → (…, n), (k, …, n)."""
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                z, directions = layer(z), directions @ layer.weight.mT
+            elif type(layer) in SLOPES:
+                z, directions = layer(z), directions * SLOPES[type(layer)](z)
+            else:
+                z, directions = geometry.push(layer, z, directions)
+        return z, directions
+
+
+def mlp(sizes: Sequence[int], activation: str = "softplus") -> MLP:
     """A multilayer perceptron through layers of `sizes`, with `activation` between them and none at the end.
 
     Raises ValueError for fewer than two sizes or an unknown activation.
@@ -48,10 +74,10 @@ def mlp(sizes: Sequence[int], activation: str = "softplus") -> nn.Sequential:
     if len(sizes) < 2:
         raise ValueError(f"A network needs the sizes of its input and its output, but sizes is {list(sizes)}.")
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(_input.whole("a layer size", inputs), _input.whole("a layer size", outputs))]
         layers += [ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])
+    return MLP(*layers[:-1])
 
 
 def mlp_vae(

@@ -22,11 +22,24 @@ FAMILIES = ("full", "block", "diagonal", "isotropic")
 class Posterior:
     """q(z | x) = N(mean, L Lᵀ), one Gaussian for each example.
 
-    `mean` is (…, d). `factor` is L: lower triangular (…, d, d), or, where Σ is diagonal, its standard deviations (…, d).
+    `mean` is (…, d). `factor` is L: lower triangular (…, d, d), or, where Σ is diagonal, its standard deviations
+    (…, d). Raises ValueError for other shapes, NaN, or a diagonal of L that is not positive.
     """
 
     mean: Tensor
     factor: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse what is no Gaussian."""
+        _input.finite(mean=self.mean, factor=self.factor)
+        d = _input.latents("mean", self.mean)
+        if self.factor.shape not in (self.mean.shape, (*self.mean.shape, d)):
+            shapes = f"mean is {tuple(self.mean.shape)} and factor {tuple(self.factor.shape)}"
+            raise ValueError(
+                f"The factor of a posterior must be (…, d) or (…, d, d) where its mean is (…, d), but {shapes}."
+            )
+        if not _input.holds(lambda: self.scales > 0):
+            raise ValueError("The standard deviations, or the diagonal of L, must be above 0.")
 
     @property
     def is_diagonal(self) -> bool:
@@ -46,32 +59,40 @@ class Posterior:
         return self.factor**2 if self.is_diagonal else (self.factor**2).sum(-1)
 
     @property
-    def log_scales(self) -> Tensor:
-        """log L_ii, which add up to ½ log|Σ|: (…, d)."""
-        return (self.factor if self.is_diagonal else self.factor.diagonal(dim1=-2, dim2=-1)).log()
+    def scales(self) -> Tensor:
+        """The diagonal of L, whose logarithms add up to ½ log|Σ|: (…, d)."""
+        return self.factor if self.is_diagonal else self.factor.diagonal(dim1=-2, dim2=-1)
 
     def sample(self, noise: Tensor) -> Tensor:
         """The reparameterised sample h + L·noise, where `noise` is drawn from N(0, I): (…, d) → (…, d)."""
+        self._check(noise=noise)
         if self.is_diagonal:
             return self.mean + self.factor * noise
         return self.mean + (self.factor @ noise.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z | x) in nats: (…, d) → (…)."""
+        """The log-density log q(z | x) in nats: (…, d) → (…)."""
+        self._check(z=z)
         centred = z - self.mean
         if self.is_diagonal:
             white = centred / self.factor
         else:
             white = torch.linalg.solve_triangular(self.factor, centred.unsqueeze(-1), upper=False).squeeze(-1)
-        return -(self.log_scales + 0.5 * white**2 + 0.5 * math.log(2 * math.pi)).sum(-1)
+        return -(self.scales.log() + 0.5 * white**2 + 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def entropy(self) -> Tensor:
         """−E_q log q(z | x) in nats: (…)."""
-        return (self.log_scales + 0.5 * (1 + math.log(2 * math.pi))).sum(-1)
+        return (self.scales.log() + 0.5 * (1 + math.log(2 * math.pi))).sum(-1)
 
     def kl(self) -> Tensor:
         """KL(q(z | x) ‖ N(0, I)) in nats: (…)."""
-        return 0.5 * (self.variances + self.mean**2 - 1 - 2 * self.log_scales).sum(-1)
+        return 0.5 * (self.variances + self.mean**2 - 1 - 2 * self.scales.log()).sum(-1)
+
+    def _check(self, **points: Tensor) -> None:
+        _input.finite(**points)
+        for name, point in points.items():
+            _input.same_size(**{f"d_of_{name}": _input.latents(name, point), "d_of_q": self.mean.shape[-1]})
+        _input.broadcastable(**points, mean=self.mean)
 
 
 def kl_to_standard_normal(mean: Tensor, covariance: Tensor) -> Tensor:
@@ -80,17 +101,25 @@ def kl_to_standard_normal(mean: Tensor, covariance: Tensor) -> Tensor:
     Raises ValueError for other shapes, NaN, or a covariance that is not symmetric positive definite.
     """
     _input.finite(mean=mean, covariance=covariance)
+    _input.latents("mean", mean)
     _input.same_size(d_of_mean=mean.shape[-1], d_of_covariance=_input.square("covariance", covariance))
-    if not _input.holds(torch.isclose(covariance, covariance.mT, rtol=1e-4, atol=1e-6)):
-        raise ValueError("covariance must be symmetric, but it differs from its transpose.")
-    factor = _cholesky("covariance", covariance)
-    log_determinant = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    _input.broadcastable(mean=mean, covariance=covariance[..., 0])
     trace = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return 0.5 * (trace + (mean**2).sum(-1) - mean.shape[-1] - log_determinant)
+    return 0.5 * (trace + (mean**2).sum(-1) - mean.shape[-1] - log_determinant(covariance, "covariance"))
+
+
+def log_determinant(matrix: Tensor, name: str = "matrix") -> Tensor:
+    """The logarithm of the determinant of positive definite matrices: (…, d, d) → (…).
+
+    Raises ValueError, with `name`, for NaN, other shapes, or a matrix that is not symmetric positive definite.
+    """
+    _input.finite(**{name: matrix})
+    _input.square(name, matrix)
+    return 2 * _cholesky(name, matrix).diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
 def project(matrix: Tensor, family: str = "full", block: int | None = None) -> Tensor:
-    """The matrix of the family that is nearest to `matrix` in the Frobenius norm (`eq-projection`): (…, d, d) → (…, d, d).
+    """The matrix of the family that is nearest to `matrix` (…, d, d) in the Frobenius norm (`eq-projection`).
 
     It keeps everything, the diagonal blocks, the diagonal, or the mean of the diagonal times I.
     Raises ValueError for a matrix that is not square, NaN, an unknown family, or a block size that does not divide d.
@@ -104,17 +133,19 @@ def project(matrix: Tensor, family: str = "full", block: int | None = None) -> T
     return matrix * _same_block(d, block, matrix.device)
 
 
-def optimal_covariance(hessian: Tensor, beta: float, family: str = "full", block: int | None = None) -> Tensor:
+def optimal_covariance(hessian: Tensor, beta: float | Tensor, family: str = "full", block: int | None = None) -> Tensor:
     """The Σ of the family that maximises ½ tr(hessian Σ) − β KL(N(h, Σ) ‖ N(0, I)) (`eq-family-optimum`).
 
-    `hessian` (…, d, d) is that of log p(x | z) in z, for example JᵀHJ; the result is (…, d, d). It is the inverse of the
-    projected precision I − hessian/β. Raises ValueError for wrong shapes, NaN, β ≤ 0, an unknown family, a block size
-    that does not divide d, or a projected precision that is not positive definite: then the objective has no maximum.
+    `hessian` (…, d, d) is that of log p(x | z) in z, for example JᵀHJ, and `beta` a number or a tensor that
+    broadcasts against the batch; the result is (…, d, d), the inverse of the projected precision I − hessian/β. Raises
+    ValueError for wrong shapes, NaN, β ≤ 0, a hessian that is not symmetric, an unknown family, a block size that does
+    not divide d, or a projected precision that is not positive definite: then there is no maximum.
     """
     _input.positive("beta", beta)
     _input.finite(hessian=hessian)
     d = _input.square("hessian", hessian)
-    precision = torch.eye(d, dtype=hessian.dtype, device=hessian.device) - hessian / beta
+    scaled = hessian / torch.as_tensor(beta, dtype=hessian.dtype, device=hessian.device)[..., None, None]
+    precision = torch.eye(d, dtype=hessian.dtype, device=hessian.device) - scaled
     factor = _cholesky("I − hessian/β", project(precision, family, block))
     return torch.cholesky_inverse(factor)
 
@@ -122,8 +153,8 @@ def optimal_covariance(hessian: Tensor, beta: float, family: str = "full", block
 def block_size(family: str, d: int, block: int | None = None) -> int:
     """How many latents share a block in `family`: d for "full", `block` for "block", 1 otherwise.
 
-    Raises ValueError for an unknown family, for a block size that is missing, that does not divide d, or that is given to
-    a family without blocks.
+    Raises ValueError for an unknown family, for a block size that is missing, that does not divide d, or that is given
+    to a family without blocks.
     """
     one_of("family", family, FAMILIES)
     if family != "block":
@@ -140,17 +171,17 @@ def block_size(family: str, d: int, block: int | None = None) -> int:
 
 def encoder_outputs(d: int, family: str, block: int | None = None) -> int:
     """How many numbers an encoder returns for each example: the mean and what the family's Σ needs."""
-    if family == "isotropic":
-        return d + 1
-    return d + d * (block_size(family, d, block) + 1) // 2
+    size = block_size(family, d, block)
+    return d + 1 if family == "isotropic" else d + d * (size + 1) // 2
 
 
 def from_encoder(output: Tensor, d: int, family: str, block: int | None = None) -> Posterior:
     """Read an encoder's output (…, `encoder_outputs`) as a posterior over d latents.
 
     First the mean, then log L_ii² (one for all latents where q is isotropic), then what lies below the diagonal of L.
-    Raises ValueError where the number of outputs is not the family's.
+    Raises ValueError where the number of outputs is not the family's, or for NaN.
     """
+    _input.finite(output=output)
     _input.same_size(encoder_outputs=output.shape[-1], needed=encoder_outputs(d, family, block))
     mean, log_variance, below = output[..., :d], output[..., d : 2 * d], output[..., 2 * d :]
     scales = (0.5 * log_variance).exp().expand_as(mean)
@@ -169,7 +200,9 @@ def _same_block(d: int, block: int, device: torch.device) -> Tensor:
 
 
 def _cholesky(name: str, matrix: Tensor) -> Tensor:
+    if not _input.holds(lambda: (matrix - matrix.mT).abs() <= 1e-4 * matrix.abs().amax((-2, -1), keepdim=True)):
+        raise ValueError(f"{name} must be symmetric, but it differs from its transpose.")
     factor, info = torch.linalg.cholesky_ex(matrix)
-    if not _input.holds(info == 0):
+    if not _input.holds(lambda: info == 0):
         raise ValueError(f"{name} must be positive definite, but {int((info != 0).sum())} of {info.numel()} are not.")
-    return factor
+    return factor.masked_fill((info != 0)[..., None, None], math.nan)  # unseen, half a factor must not look whole

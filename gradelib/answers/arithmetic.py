@@ -124,7 +124,9 @@ class Arithmetic:
         if a.shape[-1] != b.shape[0]:
             raise Misfit(f"@ cannot join {describe(a)} and {describe(b)}; the inner sizes must agree.")
         product = a @ b
-        return product[0] if a.shape[0] == 1 and np.ndim(a) == 2 and np.ndim(b) == 1 else product  # a row times a column
+        return (
+            product[0] if a.shape[0] == 1 and np.ndim(a) == 2 and np.ndim(b) == 1 else product
+        )  # a row times a column
 
     def power(self, a: Any, b: Any) -> Any:
         if np.ndim(a) == 2:

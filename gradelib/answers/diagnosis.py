@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradelib.answers.compare import points
-from gradelib.answers.domains import Point, shape
+from gradelib.answers.domains import Point
 from gradelib.answers.exercise import Exercise, Mistake
 from gradelib.answers.language import Formula, Misfit, Undefined, parse
 from gradelib.answers.mutation import mutants
@@ -39,13 +39,14 @@ HINTS = {
     "inverse": "This is the inverse of what is asked. Which of the two does the question want?",
     "beta inverted": "beta stands on the wrong side of a fraction. What should happen as beta grows?",
     "beta dropped": "beta is missing somewhere. Which term does it price?",
-    "sign of a term": "The sign of one term or exponent is wrong. Check each of them in the simplest case you can think of.",
+    "sign of a term": "The sign of one term or exponent is wrong. Check each of them in a simple case.",
     "inverse in one place": "In one place something is inverted that should not be, or the other way round.",
     "dropped term": "One term is missing. In which simple case would you notice it?",
     "dropped factor": "One factor or power is missing. Check the units, or the shapes, of each term.",
     "order": "The order of the factors matters for matrices. Check one product by its shapes or by a 2 × 2 example.",
     "n for d": "n and d are confused somewhere. Which of the two counts the pixels, and which the latents?",
     "one factor": "One of your terms is off by a constant factor, such as a half.",
+    "exponent": "One exponent is not right. How should the answer scale when that input doubles?",
     "number": "One of the numbers in your answer is not right. Try the simplest case.",
     "function": "One of the functions is not the right one: sum or product, trace or determinant, rows or columns?",
     "function dropped": "A function is missing around one part of your answer.",
@@ -64,13 +65,14 @@ _MUTATION = {
     "mean for sum": "mean for sum",
     "factor": "one factor",
     "dropped factor": "dropped factor",
+    "exponent": "exponent",
     "number": "number",
     "function": "function",
     "function dropped": "function dropped",
 }
 
 
-def test_points(exercise: Exercise) -> list[Point]:
+def trial_points(exercise: Exercise) -> list[Point]:
     """The points at which answers are diagnosed: those of the comparison, and some with n = d."""
     return [*points(exercise.inputs), *points(exercise.inputs, sizes=SQUARE_SIZES)]
 
@@ -110,7 +112,7 @@ def known_mistake(values: Values, mistakes: Sequence[Mistake], of: Callable[[Mis
 
 def diagnose_formula(values: Values, exercise: Exercise) -> Diagnosis | None:
     """The mistake behind wrong values in a formula exercise: a known one, or a general one."""
-    at = test_points(exercise)
+    at = trial_points(exercise)
     right = values_of(exercise.formula, at)
     known = known_mistake(values, exercise.mistakes, lambda m: values_of(parse(m.answer, exercise.names), at))
     return known or general_mistake(values, right, [point.sizes for point in at]) or _mutation(values, exercise, at)
@@ -182,11 +184,10 @@ def _kind(axes: tuple[int, ...], sizes: dict[str, int]) -> str:
 
 def dependence_hint(formula: Formula, exercise: Exercise) -> str:
     """What can be said of a wrong formula that is like nothing known: which inputs it should or should not have."""
-    inputs = {name for name in exercise.inputs if shape(exercise.inputs[name], exercise.inputs) is not None}
-    missing = sorted((exercise.formula.names - formula.names) & inputs)
-    surplus = sorted((formula.names - exercise.formula.names) & inputs)
+    missing = sorted(exercise.formula.names - formula.names)
+    surplus = sorted(formula.names - exercise.formula.names)
     if missing and not surplus:
         return f"This is not the right formula yet. Can it be right without {missing[0]}?"
     if surplus and not missing:
         return f"This is not the right formula yet. Does the answer really depend on {surplus[0]}?"
-    return "This is not the right formula yet. Try it in the simplest case: one latent, one pixel, or identity matrices."
+    return "This is not the right formula yet. Try the simplest case: zeros, ones or identity matrices."

@@ -87,7 +87,9 @@ def shape(domain: str, domains: Mapping[str, str]) -> tuple[str, ...]:
         return shape(domains[argument], domains)
     if kind in ("real", "pos", "unit", "dim"):
         return ()
-    return tuple(argument.split(",")) if kind in ("matrix", "vector", "negvector") else (argument, argument)
+    return (
+        tuple(argument.split(",")) if kind in ("matrix", "vector", "posvector", "negvector") else (argument, argument)
+    )
 
 
 def draw(domains: Mapping[str, str], sizes: Mapping[str, int], rng: Generator) -> Point:
@@ -155,6 +157,7 @@ KINDS: dict[str, Kind] = {
     "unit": Kind(lambda rng: _coarse(rng.uniform(0.1, 0.9)), _as_drawn),
     "dim": Kind(lambda rng, size: np.float64(size), _as_drawn),
     "vector": Kind(_normal, _as_drawn),
+    "posvector": Kind(_positive, _as_drawn),
     "negvector": Kind(_positive, lambda kit, raw: -raw * raw),
     "matrix": Kind(_normal, _as_drawn),
     "sym": Kind(_square, lambda kit, raw: raw + raw.T),

@@ -49,7 +49,7 @@ class _Stop(BaseException):
     """Sent into work that runs in place; no `except Exception` catches it."""
 
 
-def run(work: Callable[[], Report], seconds: float = SECONDS, *, fork: bool | None = None) -> Report:
+def run(work: Callable[[], Report], seconds: float, *, fork: bool | None = None) -> Report:
     """The report that `work` returns; raises `TooLong` or `Crashed`, MemoryError in place.
 
     `fork` says whether a child does it; None leaves the choice to what is safe here.
@@ -142,6 +142,10 @@ def _in_place(work: Callable[[], Report], seconds: float) -> Report:
             return timed(work, seconds)
     except _Stop:
         raise TooLong from None
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException:  # sys.exit() and the like must not end the kernel
+        raise Crashed from None
 
 
 def _with_timer(work: Callable[[], Report], seconds: float) -> Report:

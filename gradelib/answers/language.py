@@ -43,6 +43,7 @@ _OTHER_NAMES = {
     "norm": "norm2",
     "mean": "sum",
 }
+_IDENTITIES = ("I", "Id", "eye", "identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def known_name(name: str, known: list[str] | None) -> Name:
         return Name(name)
     if name in FUNCTIONS:
         raise Unreadable(f"{name} is a function; write what it works on in brackets, as in {name}(…).")
-    near = nearest(name, [*known, "pi"])
+    near = "I_d or I_n" if name in _IDENTITIES else nearest(name, [*known, "pi"])
     hint = f"did you mean {near}?" if near else f"you can use {', '.join(known)}."
     raise Unreadable(f"There is no {shown(name)} in this exercise; {hint}")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from numpy.random import Generator
-
 from gradelib.answers.domains import ALWAYS, NOTATION, split
 from gradelib.answers.language import Formula, Name, Node, Number, Op
 
@@ -34,7 +32,8 @@ def mutants(formula: Formula, domains: Mapping[str, str] = NOTATION) -> list[tup
     """All mutants that differ from `formula` in one place, each with the name of what was done to it.
 
     The names: `sign`, `sign of a term`, `factor`, `dropped term`, `dropped factor`, `inverse`, `transpose`,
-    `beta inverted`, `beta dropped`, `mean for sum`, `n for d`, `order`, `function`, `function dropped`, `number`.
+    `beta inverted`, `beta dropped`, `mean for sum`, `n for d`, `order`, `function`, `function dropped`, `number`,
+    `exponent`.
     A mutant may have shapes that do not fit, or happen to equal the formula: compare before you count it.
     `domains` says which inputs are square matrices.
     """
@@ -42,14 +41,6 @@ def mutants(formula: Formula, domains: Mapping[str, str] = NOTATION) -> list[tup
     found = {(name, root) for name, root in _mutate(formula.root, spec) if root != formula.root}
     whole = [("sign", Op("neg", (formula.root,)))]
     return [(name, Formula(root)) for name, root in [*whole, *sorted(found, key=_order)]]
-
-
-def random_mutant(formula: Formula, domains: Mapping[str, str], rng: Generator, most: int = 3) -> Formula:
-    """The formula after one to `most` random mutations, one after the other."""
-    for _ in range(rng.integers(1, most + 1)):
-        options = mutants(formula, domains)
-        formula = options[rng.integers(len(options))][1]
-    return formula
 
 
 def _order(rewrite: Rewrite) -> tuple[str, str]:
@@ -128,6 +119,11 @@ def _betas(node: Node, domains: Mapping[str, str]) -> Iterator[Rewrite]:
         yield "beta dropped", _ONE
 
 
+def _exponents(node: Node, domains: Mapping[str, str]) -> Iterator[Rewrite]:
+    if isinstance(node, Name) and split(domains.get(node.name, ""))[0] in ("pos", "real"):
+        yield "exponent", Op("**", (node, _TWO))
+
+
 def _sizes(node: Node, domains: Mapping[str, str]) -> Iterator[Rewrite]:
     if isinstance(node, Name) and node.name in _SIZES:
         yield "n for d", Name(_SIZES[node.name])
@@ -150,6 +146,7 @@ _RULES: tuple[Callable[[Node, Mapping[str, str]], Iterator[Rewrite]], ...] = (
     _inverses,
     _transposes,
     _betas,
+    _exponents,
     _sizes,
     _functions,
 )

@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: `make book` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CODE := $(shell find gradelib book/_ext book/_static -name '*.py' -o -name '*.js' -o -name '*.css')
+
+.DEFAULT_GOAL := help
+.PHONY: help install book test notebooks lint clean
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED)  ## make .venv with all that the book needs
+
+book: _build/.code  ## build the HTML book into _build/html
+	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick
+	@echo "Open $(CURDIR)/_build/html/index.html in a browser."
+
+test: $(INSTALLED)  ## run every test, the notebooks included
+	$(BIN)/python -m pytest --nbval
+
+notebooks: $(INSTALLED)  ## write and run book/*.ipynb from book/*.md
+	$(BIN)/python book/_ext/export.py
+
+lint: $(INSTALLED)  ## look at the style of the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove the built book and the environment
+	rm -rf _build $(VENV)
+
+# The stamp is written last, so that an install that was cut off is done again.
+$(INSTALLED): requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+# Stored outputs know nothing of the code that made them: when the code changes, every page is built anew.
+_build/.code: $(INSTALLED) $(CODE)
+	rm -rf _build
+	mkdir -p _build
+	touch $@

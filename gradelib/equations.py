@@ -1,0 +1,239 @@
+"""The register of checked equations: a labelled equation stands in the book only with a check that could have failed.
+
+A chapter checks an equation in the cell below it, in one or two lines:
+
+    identity("eq-optimal-covariance", "inv(I_d - T(J)@H@J/beta)", best_covariance)
+
+A side is a formula in the language of the exercises, a sympy object, or a function of named torch tensors. Both sides
+are computed at random points, at several sizes with n ≠ d. The book's own symbols (`answers.domains.NOTATION`) need no
+declaration. Then each formula is mutated (a sign, a factor 2, β ↔ 1/β, a transpose, a dropped term, …): a mutant that
+passes the same check, and is not the same function, means that the check proves too little, and raises too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradelib.answers.compare import ACCEPT, DIGITS, SIZES, equivalent, points
+from gradelib.answers.domains import ALWAYS, NOTATION, Point
+from gradelib.answers.language import Formula, Misfit, Undefined
+from gradelib.answers.mutation import mutants
+from gradelib.answers.reading import read
+
+Side = Formula | Callable[..., Any]
+Test = Callable[[Side, Side], "str | None"]  # says where the claim fails, or None where it holds
+
+_NEAR_EQUALITY = (0.9, 1.1)
+_NEAR_LIMIT = 1e15  # with 50 digits, an error of the order of its inverse is left
+
+
+class EquationError(AssertionError):
+    """An equation that does not hold, or whose check lets a wrong one pass."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A passed check of the equation `label`, and how many wrong equations the same check refused."""
+
+    label: str
+    kind: str
+    statement: str
+    tried: int
+    same: int
+
+    def __str__(self) -> str:
+        mutants = f"{self.tried} of {self.tried} mutants fail" if self.tried else "no formula to mutate"
+        return f"✓ {self.label} ({self.kind}): {self.statement}; {mutants}"
+
+    __repr__ = __str__
+
+
+REGISTER: dict[tuple[str, str, str], Check] = {}  # by label and by what the two sides are
+
+
+def identity(label: str, left: Any, right: Any, *, sizes: Sequence[Mapping[str, int]] = SIZES, **domains: str) -> Check:
+    """Check that `left` equals `right` at random points of their domains, to 1e-9 of their size.
+
+    `domains` declares names that are not the book's own, for example `w="real"`, and `sizes` the pairs of n and d that
+    are tried. Raises EquationError with the point and both sides where they differ, or with the mutant that survives.
+    """
+    spec = _domains((left, right), domains)
+
+    def test(a: Side, b: Side) -> str | None:
+        for point in points(spec, sizes=tuple(map(dict, sizes))):
+            values = _at(a, point), _at(b, point)
+            if not _close(*values):
+                return _report(point, left=values[0], right=values[1])
+        return None
+
+    return _run(label, "identity", (left, right), spec, test, f"both sides agree at {_count(sizes)} random points")
+
+
+def inequality(
+    label: str,
+    smaller: Any,
+    larger: Any,
+    *,
+    equal_at: Mapping[str, str],
+    sizes: Sequence[Mapping[str, int]] = SIZES,
+    **domains: str,
+) -> Check:
+    """Check that `smaller` < `larger` at random points, and that they are equal once `equal_at` is put in.
+
+    `equal_at` maps names to formulas, for example `{"S": "inv(I_d - T(J)@H@J/beta)"}`. Raises as `identity` does.
+    """
+    spec = _domains((smaller, larger), domains)
+    special = {name: read(formula, spec) for name, formula in equal_at.items()}
+
+    def test(a: Side, b: Side) -> str | None:
+        for point in points(spec, sizes=tuple(map(dict, sizes))):
+            low, high = _at(a, point), _at(b, point)
+            if not np.all(low < high):
+                return _report(point, smaller=low, larger=high)
+            scale = np.max(high - low)
+            touching = {name: formula.evaluate(point.values()) for name, formula in special.items()}
+            for share in _NEAR_EQUALITY:  # wrong inequalities are often right far from equality, and fail beside it
+                beside = {name: share * value for name, value in touching.items()}
+                low, high = _at(a, point, beside), _at(b, point, beside)
+                if not np.all(low <= high + ACCEPT * scale):
+                    return _report(point, smaller_beside_equality=low, larger_beside_equality=high)
+            low, high = _at(a, point, touching), _at(b, point, touching)
+            if not _close(low, high, scale):
+                return _report(point, smaller_at_equality=low, larger_at_equality=high)
+        return None
+
+    statement = f"holds strictly at {_count(sizes)} random points, with equality where it should be"
+    return _run(label, "inequality", (smaller, larger), spec, test, statement)
+
+
+def limit(
+    label: str,
+    expression: Any,
+    value: Any,
+    *,
+    name: str = "beta",
+    to: str,
+    sizes: Sequence[Mapping[str, int]] = SIZES,
+    **domains: str,
+) -> Check:
+    """Check that `expression` tends to `value` as `name` goes to "0" or to "infinity", in arithmetic with 50 digits.
+
+    Both sides are formulas or sympy objects. Raises as `identity` does.
+    """
+    spec = _domains((expression, value), {name: "pos", **domains})
+    extreme = {"0": 1 / _NEAR_LIMIT, "infinity": _NEAR_LIMIT}[to]
+
+    def test(a: Side, b: Side) -> str | None:
+        for point in points(spec, sizes=tuple(map(dict, sizes))):
+            place = {**point.values(DIGITS), name: extreme}
+            left, right = (np.asarray(side.evaluate(place, DIGITS), dtype=float) for side in (a, b))
+            if not _close(left, right, scale=1):
+                return _report(point, near_the_limit=left, limit=right)
+        return None
+
+    statement = f"reached at {_count(sizes)} random points"
+    return _run(label, "limit", (expression, value), spec, test, statement, mutated=(1,))  # many things share a limit
+
+
+def definition(
+    label: str, formula: str, code: Callable[..., Any], *, sizes: Sequence[Mapping[str, int]] = SIZES, **domains: str
+) -> Check:
+    """Check that `code`, called with torch tensors by name, computes `formula`. Raises as `identity` does."""
+    spec = _domains((formula, code), domains)
+
+    def test(a: Side, b: Side) -> str | None:
+        for point in points(spec, sizes=tuple(map(dict, sizes))):
+            values = _at(a, point), _at(b, point)
+            if not _close(*values):
+                return _report(point, formula=values[0], code=values[1])
+        return None
+
+    return _run(label, "definition", (formula, code), spec, test, f"the code computes it at {_count(sizes)} points")
+
+
+def _run(
+    label: str,
+    kind: str,
+    sides: tuple[Any, Any],
+    spec: Mapping[str, str],
+    test: Test,
+    statement: str,
+    mutated: Sequence[int] = (0, 1),
+) -> Check:
+    """Try the claim, then every mutant of the `mutated` sides that are formulas; register the check."""
+    read_sides = [read(side, spec) for side in sides]
+    if failure := _refusal(test, *read_sides):
+        raise EquationError(f"{label} does not hold: {failure}")
+    tried = same = 0
+    for place in mutated:
+        side = read_sides[place]
+        for name, mutant in mutants(side, spec) if isinstance(side, Formula) else ():
+            changed = [*read_sides[:place], mutant, *read_sides[place + 1 :]]
+            if _refusal(test, *changed):
+                tried += 1
+            elif _same_function(side, mutant, spec):
+                same += 1
+            else:
+                raise EquationError(f"The check of {label} also passes for {mutant} ({name}): it proves too little.")
+    check = Check(label, kind, statement, tried, same)
+    REGISTER[label, *map(_name, read_sides)] = check
+    return check
+
+
+def _name(side: Side) -> str:
+    return side.text if isinstance(side, Formula) else side.__name__
+
+
+def _refusal(test: Test, a: Side, b: Side) -> str | None:
+    """Why the claim fails; a side that has no value, or a shape that does not fit, is a failure too."""
+    try:
+        return test(a, b)
+    except (Misfit, Undefined) as error:
+        return str(error)
+
+
+def _same_function(side: Formula, mutant: Formula, spec: Mapping[str, str]) -> bool:
+    return bool(equivalent(side, mutant, spec, seed=1))
+
+
+def _domains(sides: Iterable[Any], declared: Mapping[str, str]) -> dict[str, str]:
+    """The domains of all names in the sides: as declared, else the book's own, else what sympy assumes of a symbol."""
+    names: dict[str, str] = {}
+    for side in sides:
+        if isinstance(side, str):
+            continue
+        if hasattr(side, "free_symbols"):
+            names |= {symbol.name: "pos" if symbol.is_positive else "real" for symbol in side.free_symbols}
+    return {**NOTATION, **names, **declared, **ALWAYS}
+
+
+def _at(side: Side, point: Point, changed: Mapping[str, Any] | None = None) -> np.ndarray:
+    values = {**point.values(), **(changed or {})}
+    if isinstance(side, Formula):
+        return np.asarray(side.evaluate(values), dtype=float)
+    import torch
+
+    tensors = {name: torch.as_tensor(values[name]) for name in inspect.signature(side).parameters}
+    return np.asarray(side(**tensors), dtype=float)
+
+
+def _close(left: np.ndarray, right: np.ndarray, scale: Any = 0) -> bool:
+    if left.shape != right.shape:
+        return False
+    size = max(np.max(np.abs(left)), np.max(np.abs(right)), np.max(scale))
+    return bool(np.max(np.abs(left - right)) <= ACCEPT * size)
+
+
+def _count(sizes: Sequence[Mapping[str, int]]) -> int:
+    return len(list(points({}, sizes=tuple(map(dict, sizes)))))
+
+
+def _report(point: Point, **sides: np.ndarray) -> str:
+    where = ", ".join(f"{name} = {size}" for name, size in point.sizes.items())
+    what = "; ".join(f"{name.replace('_', ' ')} = {np.round(side, 6).tolist()}" for name, side in sides.items())
+    return f"at a random point with {where}: {what}."

@@ -1,0 +1,88 @@
+"""Chapter 2: which models can the data never tell apart?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradelib.answers.exercise import Exercise, Mistake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def rotated_covariance(S: Tensor, R: Tensor) -> Tensor:
+    """Covariance (…, d, d) of z′ = R z when z has covariance S (…, d, d)."""
+    return R @ S @ R.mT
+
+
+EXERCISES = [
+    Exercise(
+        id="rotation",
+        prompt="z has posterior covariance S, and we use z′ = R z with R orthogonal. What is the covariance of z′?",
+        inputs={"S": "spd:d", "R": "orth:d"},
+        answer="R@S@T(R)",
+        also_right=("R@S@inv(R)", "T(R@T(R@S))", "R@T(R@S)"),
+        mistakes=(
+            Mistake("T(R)@S@R", "Write E[z′ z′ᵀ] and substitute z′ = R z."),
+            Mistake("S", "The prior is invariant. Is this posterior?"),
+            Mistake("R@S", "Is your result symmetric, as every covariance is?"),
+            Mistake("R@S@R", "Is your result symmetric, as every covariance is?"),
+            Mistake("S@R", "Is your result symmetric, as every covariance is?"),
+            Mistake("R@inv(S)@T(R)", "With R = I you should get back the covariance of z."),
+            Mistake("R@T(R)", "That is the covariance of z′ under the prior. And under this posterior?"),
+        ),
+    ),
+    Exercise(
+        id="rotated-jacobian",
+        prompt=(
+            "A decoder g has the Jacobian J at z. With z′ = R z, R orthogonal, the decoder g′(z′) = g(Rᵀ z′) gives the "
+            "same images. What is its Jacobian at z′?"
+        ),
+        inputs={"J": "matrix:n,d", "R": "orth:d"},
+        answer="J@T(R)",
+        also_right=("J@inv(R)", "T(R@T(J))", "T(inv(T(R))@T(J))"),
+        mistakes=(
+            Mistake("J@R", "Apply the chain rule to g(Rᵀ z′). Which matrix is the inner derivative?"),
+            Mistake("R@J", "Check the shape: the rotation acts on the latents, not on the pixels."),
+            Mistake("J", "The images stay, but a step along the first new axis is not one along the first old axis."),
+            Mistake("T(R)@J@R", "That is how a square matrix changes its basis. What maps latents to pixels?"),
+            Mistake("R@T(J)", "A Jacobian has one row for each pixel."),
+        ),
+    ),
+    Exercise(
+        id="rotated-metric",
+        prompt="The same decoder has JᵀJ = M at z. Which matrix is J′ᵀJ′ for g′ at z′ = R z?",
+        inputs={"M": "spd:d", "R": "orth:d"},
+        answer="R@M@T(R)",
+        also_right=("R@M@inv(R)", "R@T(R@M)", "T(T(R))@M@T(R)"),
+        mistakes=(
+            Mistake("M", "The lengths of steps stay, but the step has new coordinates."),
+            Mistake("T(R)@M@R", "Start from J′ and form the product. Which side does R stand on?"),
+            Mistake("R@M", "Is your result symmetric, as every metric is?"),
+            Mistake("M@T(R)", "Is your result symmetric, as every metric is?"),
+            Mistake("R@inv(M)@T(R)", "With R = I you should get M back."),
+        ),
+    ),
+    Exercise(
+        id="rotated-covariance",
+        prompt=(
+            "Write rotated_covariance(S, R) for tensors (…, d, d): the covariance of z′ = R z when z has covariance S."
+        ),
+        inputs={"S": "spd:d", "R": "orth:d"},
+        function=rotated_covariance,
+        also_right=(
+            lambda S, R: R @ S @ R.inverse(),
+            lambda S, R: R @ (R @ S).mT,
+            lambda S, R: ((R @ S)[..., :, None, :] * R[..., None, :, :]).sum(-1),
+        ),
+        mistakes=(
+            Mistake(lambda S, R: R.mT @ S @ R, "Write E[z′ z′ᵀ] and substitute z′ = R z.", "wrong way round"),
+            Mistake(lambda S, R: R @ S, "Is your result symmetric, as every covariance is?", "one side only"),
+            Mistake(lambda S, R: R @ S @ R, "Is your result symmetric, as every covariance is?", "no transpose"),
+            Mistake(lambda S, R: S, "The prior is invariant. Is this posterior?", "unchanged"),
+            Mistake(
+                lambda S, R: R * S * R.mT, "In torch, * multiplies entry by entry. Is that what you mean?", "entrywise"
+            ),
+        ),
+    ),
+]

@@ -1,0 +1,141 @@
+"""Chapter 3: how can the variational family choose one of them?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradelib.answers.exercise import Exercise, Mistake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def mean_field_cost(S: Tensor, R: Tensor) -> Tensor:
+    """Least KL(q ‖ p) (…) over Gaussians q with a diagonal covariance, for p = N(·, R S Rᵀ), S (…, d, d)."""
+    precision = R @ S.inverse() @ R.mT
+    return 0.5 * (precision.diagonal(dim1=-2, dim2=-1).log().sum(-1) + S.logdet())
+
+
+def _rotated(S: Tensor, R: Tensor) -> Tensor:
+    return R @ S @ R.mT
+
+
+def kl_the_other_way(S: Tensor, R: Tensor) -> Tensor:
+    return 0.5 * (_rotated(S, R).diagonal(dim1=-2, dim2=-1).log().sum(-1) - S.logdet())
+
+
+EXERCISES = [
+    Exercise(
+        id="mean-field-variances",
+        prompt=(
+            "A model has the posterior p = N(h, S). Among Gaussians q with a diagonal covariance, one has the least "
+            "KL(q ‖ p). Give the vector of its variances."
+        ),
+        inputs={"S": "spd:d"},
+        answer="1/diag(inv(S))",
+        also_right=("diag(inv(S))**-1", "exp(-log(diag(inv(S))))", "diag(inv(diag(diag(inv(S)))))"),
+        mistakes=(
+            Mistake("diag(S)", "Those are the marginal variances, best for KL(p ‖ q). Which one is minimised here?"),
+            Mistake("diag(inv(S))", "Are these variances or precisions?"),
+            Mistake("1/diag(S)", "For a diagonal S, the best q is p itself."),
+            Mistake("sqrt(1/diag(inv(S)))", "Are variances or standard deviations asked for?"),
+            Mistake(
+                "inv(diag(diag(inv(S))))", "That is the whole covariance. Which part of it is a vector of variances?"
+            ),
+            Mistake("sqrt(diag(S))", "For a diagonal S, the best q is p itself."),
+        ),
+    ),
+    Exercise(
+        id="mean-field-kl",
+        prompt="For the same p = N(h, S), what is this least KL(q ‖ p) over Gaussians q with a diagonal covariance?",
+        inputs={"S": "spd:d"},
+        answer="(sum(log(diag(inv(S)))) + logdet(S))/2",
+        also_right=(
+            "(sum(log(diag(inv(S)))) - logdet(inv(S)))/2",
+            "sum(log(diag(inv(S))))/2 + log(det(S))/2",
+            "log(prod(diag(inv(S)))*det(S))/2",
+        ),
+        mistakes=(
+            Mistake(
+                "(sum(log(diag(S))) - logdet(S))/2",
+                "That is the least KL(p ‖ q). In which order does the bound of a VAE take the two?",
+            ),
+            Mistake("sum(log(diag(inv(S)))) + logdet(S)", "Follow the half of the Gaussian KL."),
+            Mistake(
+                "(sum(log(diag(inv(S)))) - logdet(S))/2",
+                "For a diagonal S the family holds p itself. What is the least KL?",
+            ),
+            Mistake("(-sum(log(diag(inv(S)))) - logdet(S))/2", "A KL divergence is never negative."),
+            Mistake(
+                "(log(tr(inv(S))) + logdet(S))/2",
+                "One term for each latent: what is done to each before they are added?",
+            ),
+            Mistake("logdet(S)/2", "For a diagonal S the family holds p itself. What is the least KL?"),
+            Mistake(
+                "(sum(diag(inv(S))) + logdet(S))/2", "Put the best variances into the KL once more. Which term stays?"
+            ),
+        ),
+    ),
+    Exercise(
+        id="mean-field-volume",
+        prompt="By which factor is det of the best diagonal covariance smaller than det S? Give the ratio, at most 1.",
+        inputs={"S": "spd:d"},
+        answer="1/(prod(diag(inv(S)))*det(S))",
+        also_right=(
+            "det(inv(S))/prod(diag(inv(S)))",
+            "prod(1/diag(inv(S)))/det(S)",
+            "exp(-sum(log(diag(inv(S)))) - logdet(S))",
+        ),
+        mistakes=(
+            Mistake("prod(diag(inv(S)))*det(S)", "By Hadamard's inequality, is your ratio above or below 1?"),
+            Mistake(
+                "det(S)/prod(diag(S))", "You compare with the marginal variances. Which ones does the best q have?"
+            ),
+            Mistake(
+                "prod(diag(S))/det(S)", "You compare with the marginal variances. Which ones does the best q have?"
+            ),
+            Mistake("1/prod(diag(inv(S)))", "That is one of the two determinants. What is it compared with?"),
+            Mistake("-sum(log(diag(inv(S)))) - logdet(S)", "A ratio is asked for, not its logarithm."),
+            Mistake("sqrt(1/(prod(diag(inv(S)))*det(S)))", "A ratio of determinants is asked for, not of volumes."),
+        ),
+    ),
+    Exercise(
+        id="mean-field-cost",
+        prompt=(
+            "Write mean_field_cost(S, R) for tensors (…, d, d): after z′ = R z with R orthogonal, the posterior has "
+            "covariance R S Rᵀ. Return the least KL(q ‖ p) (…) over Gaussians q with a diagonal covariance."
+        ),
+        inputs={"S": "spd:d", "R": "orth:d"},
+        function=mean_field_cost,
+        also_right=(
+            lambda S, R: mean_field_cost(_rotated(S, R), S.new_ones(S.shape[-1]).diag()),
+            lambda S, R: (
+                (_rotated(S, R).inverse().diagonal(dim1=-2, dim2=-1).log().sum(-1) + _rotated(S, R).logdet()) / 2
+            ),
+            lambda S, R: ((R @ S.inverse() * R).sum(-1).prod(-1) * S.det()).log() / 2,
+        ),
+        mistakes=(
+            Mistake(
+                kl_the_other_way,
+                "That is the least KL(p ‖ q). In which order does the bound of a VAE take the two?",
+            ),
+            Mistake(
+                lambda S, R: mean_field_cost(S, R.mT),
+                "You rotate the other way round. Write E[z′ z′ᵀ] and substitute z′ = R z.",
+                "wrong way round",
+            ),
+            Mistake(
+                lambda S, R: mean_field_cost(S, R @ R.inverse()),
+                "Your result does not depend on the rotation. Which matrix has to be diagonal?",
+                "rotation ignored",
+            ),
+            Mistake(lambda S, R: 2 * mean_field_cost(S, R), "Follow the half of the Gaussian KL.", "half dropped"),
+            Mistake(lambda S, R: -mean_field_cost(S, R), "A KL divergence is never negative.", "sign"),
+            Mistake(
+                lambda S, R: mean_field_cost(S, R).sum(),
+                "Return one number for each matrix in the batch.",
+                "sum over the batch",
+            ),
+        ),
+    ),
+]

@@ -1,0 +1,122 @@
+"""Chapter 4: what is left of log p(x|z) when q is narrow?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradelib.answers.exercise import Exercise, Mistake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def taylor_expectation(f0: Tensor, hessian: Tensor, S: Tensor) -> Tensor:
+    """E_q[f] (…) to second order, from f (…) and its Hessian (…, d, d) at the mean, and the covariance S (…, d, d)."""
+    return f0 + 0.5 * (hessian * S).sum((-2, -1))
+
+
+EXERCISES = [
+    Exercise(
+        id="taylor-expectation",
+        prompt=(
+            "Expand f to second order around the mean h of q: f0 = f(h), gradient Jf and Hessian H at h. "
+            "What is E_q[f] when q has the covariance S?"
+        ),
+        inputs={"f0": "real", "Jf": "vector:d", "H": "sym:d", "S": "spd:d", "h": "vector:d"},
+        answer="f0 + tr(H@S)/2",
+        also_right=("f0 + tr(S@H)/2", "(2*f0 + tr(T(S)@H))/2", "f0 + sum(diag(H@S))/2"),
+        mistakes=(
+            Mistake("f0 + tr(H@S)", "Look again at the coefficient of the quadratic term of a Taylor expansion."),
+            Mistake("tr(H@S)/2", "What is left when the covariance shrinks to zero?"),
+            Mistake("f0", "A curved function has another mean than its value at the mean. Which term says so?"),
+            Mistake("f0 + Jf@h + tr(H@S)/2", "What is the expectation of z − h under q?"),
+            Mistake("f0 + T(h)@H@h/2", "The expansion is in z − h, not in z. What is E[(z − h)(z − h)ᵀ]?"),
+            Mistake("f0 + tr(H@inv(S))/2", "What should happen to the correction when q gets narrow?"),
+            Mistake("f0 - tr(H@S)/2", "A convex f lies above its tangent. Should its mean lie above f(h) or below?"),
+            Mistake("f0 + tr(H)*tr(S)/2", "The trace of a product is not the product of the traces."),
+            Mistake("f0 + sum(diag(H)*diag(S))/2", "That holds for a diagonal S. Which entries did you leave out?"),
+        ),
+    ),
+    Exercise(
+        id="second-moment",
+        prompt="What is E_q ‖z‖² for q = N(h, S)?",
+        inputs={"h": "vector:d", "S": "spd:d"},
+        answer="norm2(h) + tr(S)",
+        also_right=("tr(S + h@T(h))", "T(h)@h + sum(diag(S))", "sum(h**2 + diag(S))"),
+        mistakes=(
+            Mistake("norm2(h)", "Even with h = 0, does z have no length?"),
+            Mistake("tr(S)", "What if S is almost zero, but the mean is far away?"),
+            Mistake("norm2(h) + tr(S)/2", "Compute it for one latent: what is E[z²]?"),
+            Mistake("norm2(h) + sum(S)", "Which entries of S belong to squares of one coordinate?"),
+            Mistake("norm2(h) - tr(S)", "Does uncertainty make z longer or shorter on average?"),
+            Mistake("norm2(h) + frob2(S)", "Compare the units of the two terms."),
+            Mistake("norm2(h) + det(S)", "Variances of the coordinates add up. Which function of S does that?"),
+        ),
+    ),
+    Exercise(
+        id="quadratic-expectation",
+        prompt="What is E_q[zᵀ H z] for q = N(h, S) and a symmetric H? No expansion is needed.",
+        inputs={"h": "vector:d", "H": "sym:d", "S": "spd:d"},
+        answer="T(h)@H@h + tr(H@S)",
+        also_right=("tr(H@(S + h@T(h)))", "h@H@h + tr(S@H)", "sum(diag(H@S)) + T(H@h)@h"),
+        mistakes=(
+            Mistake("T(h)@H@h", "That is the value at the mean. What does the spread of z add?"),
+            Mistake("tr(H@S)", "That holds for h = 0. What does the mean add?"),
+            Mistake("T(h)@H@h + tr(H@S)/2", "There is no half in this quadratic form. Where does yours come from?"),
+            Mistake("T(h)@H@h - tr(H@S)", "Take H = I: does uncertainty make z longer or shorter on average?"),
+            Mistake("T(h)@H@h + tr(H)*tr(S)", "The trace of a product is not the product of the traces."),
+            Mistake("T(h)@H@h + T(h)@S@h", "Where does H go in the second term?"),
+        ),
+    ),
+    Exercise(
+        id="taylor-expectation-function",
+        prompt=(
+            "Write taylor_expectation(f0, hessian, S): f0 (…), hessian and S (…, d, d). "
+            "Return E_q[f] (…) to second order around the mean of q."
+        ),
+        inputs={"f0": "real", "hessian": "sym:d", "S": "spd:d"},
+        function=taylor_expectation,
+        also_right=(
+            lambda f0, hessian, S: f0 + (hessian @ S).diagonal(dim1=-2, dim2=-1).sum(-1) / 2,
+            lambda f0, hessian, S: f0 + (S.mT * hessian).flatten(-2).sum(-1) / 2,
+            lambda f0, hessian, S: f0 + (S @ hessian).diagonal(dim1=-1, dim2=-2).sum(-1) * 0.5,
+        ),
+        mistakes=(
+            Mistake(
+                lambda f0, hessian, S: 2 * taylor_expectation(f0, hessian, S) - f0,
+                "Look again at the coefficient of the quadratic term of a Taylor expansion.",
+                "half dropped",
+            ),
+            Mistake(
+                lambda f0, hessian, S: taylor_expectation(f0, hessian, S) - f0,
+                "What is left when the covariance shrinks to zero?",
+                "value dropped",
+            ),
+            Mistake(
+                lambda f0, hessian, S: f0 + (hessian @ S).sum((-2, -1)) / 2,
+                "You add up all entries of a matrix product. Which of them make a trace?",
+                "sum for trace",
+            ),
+            Mistake(
+                lambda f0, hessian, S: f0 + 0.5 * (hessian * S).diagonal(dim1=-2, dim2=-1).sum(-1),
+                "That holds for a diagonal S. Which entries did you leave out?",
+                "diagonal only",
+            ),
+            Mistake(
+                lambda f0, hessian, S: f0 - 0.5 * (hessian * S).sum((-2, -1)),
+                "A convex f lies above its tangent. Should its mean lie above f(h) or below?",
+                "sign of the correction",
+            ),
+            Mistake(
+                lambda f0, hessian, S: f0 + 0.5 * (hessian * S).sum(),
+                "Return one number for each example: your sum also runs over the batch.",
+                "sum over the batch",
+            ),
+            Mistake(
+                lambda f0, hessian, S: taylor_expectation(f0, hessian, S.inverse()),
+                "What should happen to the correction when q gets narrow?",
+                "precision for covariance",
+            ),
+        ),
+    ),
+]

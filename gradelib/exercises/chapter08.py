@@ -1,0 +1,183 @@
+"""Chapter 8: what deterministic objective is the β-VAE in disguise?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradelib.answers.exercise import Exercise, Mistake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def grae_loss(x: Tensor, r: Tensor, h: Tensor, J: Tensor, beta: float) -> Tensor:
+    """GRAE loss (…) of each example: x, r (…, n), h (…, d), J (…, n, d)."""
+    return (squared(x - r) + beta * squared(h) + beta * log_volume(J, beta)) / 2
+
+
+def squared(vector: Tensor) -> Tensor:
+    return vector.square().sum(-1)
+
+
+def log_volume(J: Tensor, beta: float) -> Tensor:
+    """The regulariser without its β/2: log det(I + JᵀJ/β)."""
+    metric = J.mT @ J / beta
+    return (metric + metric.new_ones(metric.shape[-1]).diag()).logdet()
+
+
+EXERCISES = [
+    Exercise(
+        id="regulariser",
+        prompt=(
+            "With unit Gaussian noise, put the optimal S back into the loss. Which term in J and beta appears, "
+            "to be minimised? Leave constants out."
+        ),
+        inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d", "I_n": "eye:n"},
+        answer="beta/2*logdet(I_d + T(J)@J/beta)",
+        also_right=(
+            "beta/2*logdet(I_n + J@T(J)/beta)",
+            "-beta/2*logdet(inv(I_d + T(J)@J/beta))",
+            "beta*log(det(I_d + T(J)@J/beta))/2",
+            "beta/2*(logdet(beta*I_d + T(J)@J) - d*log(beta))",
+        ),
+        mistakes=(
+            Mistake("logdet(I_d + T(J)@J/beta)/2", "The KL is multiplied by beta. Is your term?"),
+            Mistake("beta*logdet(I_d + T(J)@J/beta)", "Follow the 1/2 of the Gaussian KL."),
+            Mistake("-beta/2*logdet(I_d + T(J)@J/beta)", "Should a steep decoder be charged or rewarded?"),
+            Mistake("beta/2*logdet(I_d + beta*T(J)@J)", "Look at the optimal S once more: on which side is its beta?"),
+            Mistake("beta/2*logdet(I_d + T(J)@J)", "Look at the optimal S once more: is there a beta in it?"),
+            Mistake("beta/2*logdet(T(J)@J/beta)", "What does your term do where the decoder ignores a latent?"),
+            Mistake("beta/2*tr(I_d + T(J)@J/beta)", "What becomes of the trace terms at the optimum?"),
+            Mistake("beta/2*logdet(I_d - T(J)@J/beta)", "For this noise model, what is the sign of H?"),
+        ),
+    ),
+    Exercise(
+        id="grae",
+        prompt="Write the GRAE loss of one example from r = g(h), with h = h(x) and the Jacobian J at h.",
+        inputs={
+            "x": "vector:n",
+            "r": "vector:n",
+            "h": "vector:d",
+            "J": "matrix:n,d",
+            "beta": "pos",
+            "I_d": "eye:d",
+            "n": "dim:n",
+        },
+        answer="norm2(x - r)/2 + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta)",
+        also_right=(
+            "(norm2(r - x) + beta*norm2(h) + beta*logdet(I_d + T(J)@J/beta))/2",
+            "sum((x - r)**2)/2 + beta*(T(h)@h + logdet(I_n + J@T(J)/beta))/2",
+            "norm2(x - r)/2 + beta*norm2(h)/2 - beta*logdet(inv(I_d + J.T@J/beta))/2",
+        ),
+        mistakes=(
+            Mistake(
+                "norm2(x - r) + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta)",
+                "Where does the 1/2 in −log N(x; g, I) go?",
+            ),
+            Mistake(
+                "norm2(x - r)/(2*n) + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta)",
+                "Average over the batch, but add over pixels: otherwise beta changes meaning with image size.",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + norm2(h)/2 + beta/2*logdet(I_d + T(J)@J/beta)",
+                "Which term of the β-VAE does the norm of the code come from, and what is its price?",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*logdet(I_d + T(J)@J/beta)",
+                "What keeps the codes near the prior?",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*norm2(h)",
+                "What keeps the decoder from being steep?",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*norm2(h) - beta/2*logdet(I_d + T(J)@J/beta)",
+                "Should a steep decoder be charged or rewarded?",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J)",
+                "Look at the optimal S once more: is there a beta in it?",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + beta*norm2(h) + beta*logdet(I_d + T(J)@J/beta)",
+                "Follow the 1/2 of the Gaussian KL.",
+            ),
+            Mistake(
+                "-norm2(x - r)/2 + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta)",
+                "A loss goes down when the fit gets better.",
+            ),
+        ),
+    ),
+    Exercise(
+        id="large-beta",
+        prompt="What does β/2 log det(I + JᵀJ/β) tend to as β grows without bound?",
+        inputs={"J": "matrix:n,d", "I_d": "eye:d"},
+        answer="frob2(J)/2",
+        also_right=("tr(T(J)@J)/2", "sum(colnorm2(J))/2", "sum(rownorm2(J))/2"),
+        mistakes=(
+            Mistake("frob2(J)", "Follow the half that stands in front of the log."),
+            Mistake("0", "The log goes to zero, but what multiplies it?"),
+            Mistake("logdet(I_d + T(J)@J)/2", "That is the value at β = 1. Expand the log for a small argument."),
+            Mistake("sqrt(frob2(J))/2", "The norm or its square?"),
+            Mistake("-frob2(J)/2", "The term is positive for every β."),
+            Mistake("det(T(J)@J)/2", "To first order, which function of a small matrix A is log det(I + A)?"),
+            Mistake("frob2(T(J)@J)/2", "The first order of log det(I + A) is linear in A."),
+        ),
+    ),
+    Exercise(
+        id="grae-loss",
+        prompt=(
+            "Write grae_loss(x, r, h, J, beta): x and r (…, n), h (…, d), J (…, n, d), beta a number. "
+            "Return the GRAE loss (…) of each example."
+        ),
+        inputs={"x": "vector:n", "r": "vector:n", "h": "vector:d", "J": "matrix:n,d", "beta": "pos"},
+        function=grae_loss,
+        also_right=(
+            lambda x, r, h, J, beta: squared(r - x) / 2 + beta / 2 * (squared(h) + log_volume(J, beta)),
+            lambda x, r, h, J, beta: 0.5 * squared(x - r) + 0.5 * beta * squared(h) + beta / 2 * log_volume(J.mT, beta),
+            lambda x, r, h, J, beta: beta * grae_loss(x / beta**0.5, r / beta**0.5, h, J / beta**0.5, 1.0),
+        ),
+        mistakes=(
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, J, beta) + squared(x - r) / 2,
+                "Where does the 1/2 in −log N(x; g, I) go?",
+                "half of the reconstruction dropped",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, x, h, J, beta) + (x - r).square().mean(-1) / 2,
+                "Average over the batch, but add over pixels: otherwise beta changes meaning with image size.",
+                "mean over pixels",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, x, h, J, beta) + (x - r).square().mean(-1),
+                "Average over the batch, but add over pixels: otherwise beta changes meaning with image size.",
+                "mean squared error",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, J, beta).mean(),
+                "Return one number for each example; the batch is averaged later.",
+                "mean over the batch",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, 0 * h, J, beta),
+                "What keeps the codes near the prior?",
+                "norm of the code dropped",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, J, beta) + (1 - beta) / 2 * log_volume(J, beta),
+                "The KL is multiplied by beta. Are all of your terms that come from it?",
+                "log det without beta",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, J * beta**0.5, beta),
+                "Look at the optimal S once more: is there a beta in it?",
+                "beta missing in the log det",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, J, beta) - beta * log_volume(J, beta),
+                "Should a steep decoder be charged or rewarded?",
+                "sign of the log det",
+            ),
+        ),
+    ),
+]

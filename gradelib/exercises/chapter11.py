@@ -1,0 +1,145 @@
+"""Chapter 11: do the two objectives generate alike?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradelib.answers.exercise import Exercise, Mistake
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def frechet(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
+    """Squared Fréchet distance (…) of two Gaussians with means (…, d) and covariances (…, d, d)."""
+    return (mean_a - mean_b).square().sum(-1) + trace(cov_a) + trace(cov_b) - 2 * cross_term(cov_a, cov_b)
+
+
+def trace(matrix: Tensor) -> Tensor:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+
+def cross_term(cov_a: Tensor, cov_b: Tensor) -> Tensor:
+    """The trace of (AB)^½ (…). AB is similar to a positive matrix, so its eigenvalues are positive."""
+    import torch
+
+    lower = torch.linalg.cholesky(cov_a)
+    return torch.linalg.eigvalsh(lower.mT @ cov_b @ lower).sqrt().sum(-1)
+
+
+def real_eigenvalues(matrix: Tensor) -> Tensor:
+    import torch
+
+    return torch.linalg.eigvals(matrix).real
+
+
+EXERCISES = [
+    Exercise(
+        id="frechet-diagonal",
+        prompt=(
+            "Two Gaussians have the means a and b and diagonal covariances with the standard deviations s and t. "
+            "Give the square of their Fréchet (2-Wasserstein) distance."
+        ),
+        inputs={"a": "vector:d", "b": "vector:d", "s": "posvector:d", "t": "posvector:d"},
+        answer="norm2(a - b) + norm2(s - t)",
+        also_right=(
+            "norm2(a - b) + sum(s**2 + t**2 - 2*s*t)",
+            "sum((a - b)**2 + (s - t)**2)",
+            "norm2(b - a) + tr(diag(s**2) + diag(t**2) - 2*diag(s)@diag(t))",
+        ),
+        mistakes=(
+            Mistake("norm2(a - b)", "Are two Gaussians with one mean always the same?"),
+            Mistake("norm2(a - b) + norm2(s**2 - t**2)", "Compare the units of the two terms."),
+            Mistake("norm2(a - b) + sum(s**2 + t**2)", "What is the distance of a Gaussian from itself?"),
+            Mistake("norm2(a - b) + sum(s**2 + t**2 - s*t)", "What is the distance of a Gaussian from itself?"),
+            Mistake("norm2(a - b) + sum(s**2 - t**2)", "Can your squared distance be negative?"),
+            Mistake("sqrt(norm2(a - b) + norm2(s - t))", "The distance or its square?"),
+            Mistake("norm2(s - t)", "Does it cost nothing to move the mean?"),
+            Mistake("(norm2(a - b) + norm2(s - t))/d", "Does a distance in d dimensions add up or average?"),
+        ),
+    ),
+    Exercise(
+        id="standard-error",
+        prompt=(
+            "m independent runs with different seeds give scores whose sample variance is v. "
+            "Give the standard error of their mean."
+        ),
+        inputs={"v": "pos", "m": "pos"},
+        answer="sqrt(v/m)",
+        also_right=("sqrt(v)/sqrt(m)", "(v/m)**(1/2)", "exp((log(v) - log(m))/2)"),
+        mistakes=(
+            Mistake("sqrt(v)", "That is the spread of a single run. What do more seeds do to the mean?"),
+            Mistake("v/m", "Compare the units with those of the scores."),
+            Mistake("sqrt(v)/m", "Variances of independent runs add up. What does that make of the mean?"),
+            Mistake("sqrt(v*m)", "Should more seeds make the mean more or less certain?"),
+            Mistake("sqrt(v/(m - 1))", "The sample variance v has used m − 1 already."),
+            Mistake("v/sqrt(m)", "Compare the units with those of the scores."),
+            Mistake(
+                "2*sqrt(v/m)", "That is about the half-width of a 95 % interval. The standard error alone is asked for."
+            ),
+        ),
+    ),
+    Exercise(
+        id="frechet",
+        prompt=(
+            "Write frechet(mean_a, cov_a, mean_b, cov_b): means (…, d), covariances (…, d, d). "
+            "Return the squared Fréchet distance (…) of the two Gaussians."
+        ),
+        inputs={"mean_a": "vector:d", "cov_a": "spd:d", "mean_b": "vector:d", "cov_b": "spd:d"},
+        function=frechet,
+        also_right=(
+            lambda mean_a, cov_a, mean_b, cov_b: frechet(mean_b, cov_b, mean_a, cov_a),
+            lambda mean_a, cov_a, mean_b, cov_b: (
+                (mean_a - mean_b).square().sum(-1)
+                + trace(cov_a + cov_b)
+                - 2 * real_eigenvalues(cov_a @ cov_b).sqrt().sum(-1)
+            ),
+            lambda mean_a, cov_a, mean_b, cov_b: (
+                ((mean_a - mean_b) ** 2).sum(-1) + trace(cov_a) + trace(cov_b) - 2 * cross_term(cov_b, cov_a)
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: frechet(mean_a, cov_a, mean_a, cov_b),
+                "Does it cost nothing to move the mean?",
+                "means ignored",
+            ),
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: (mean_a - mean_b).square().sum(-1),
+                "Are two Gaussians with one mean always the same?",
+                "covariances ignored",
+            ),
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: frechet(mean_a, cov_a, mean_b, cov_b) + cross_term(cov_a, cov_b),
+                "What is the distance of a Gaussian from itself?",
+                "factor 2 dropped",
+            ),
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: (
+                    (mean_a - mean_b).square().sum(-1) + trace(cov_a + cov_b - 2 * (cov_a @ cov_b).abs().sqrt())
+                ),
+                "Is your square root that of a matrix, or of each entry?",
+                "root of each entry",
+            ),
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: frechet(mean_a, cov_a, mean_b, cov_b).sqrt(),
+                "The distance or its square?",
+                "root",
+            ),
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: (
+                    (mean_a - mean_b).square().sum(-1) + (cov_a - cov_b).square().sum((-2, -1))
+                ),
+                "Compare the units of the two terms.",
+                "difference of covariances",
+            ),
+            Mistake(
+                lambda mean_a, cov_a, mean_b, cov_b: (
+                    (mean_a - mean_b).norm(dim=-1) + trace(cov_a + cov_b) - 2 * cross_term(cov_a, cov_b)
+                ),
+                "Compare the units of the two terms.",
+                "means not squared",
+            ),
+        ),
+    ),
+]

@@ -1,0 +1,147 @@
+"""Derivatives of decoders against reverse mode, finite differences and closed forms."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from random_cases import batches, dtypes, normal, refused, seeds, steady, tolerance
+from torch import nn
+
+from gradelib import geometry, networks
+from gradelib.likelihoods import Bernoulli, Gaussian
+
+D, N = 3, 5
+
+
+def decoder(activation="tanh", dtype=torch.float64):
+    return networks.mlp_vae(N, D, hidden=[7, 6], activation=activation).decoder.to(dtype)
+
+
+def one_by_one(function, z):
+    """`function` at each row of z in turn, stacked back into the batch."""
+    rows = [function(row) for row in z.reshape(-1, z.shape[-1])]
+    return torch.stack(rows).reshape(*z.shape[:-1], *rows[0].shape)
+
+
+@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
+@steady
+@given(batch=batches, dtype=dtypes, seed=seeds)
+def test_jacobian_is_that_of_reverse_mode(activation, batch, dtype, seed):
+    g, z = decoder(activation, dtype), normal(*batch, D, seed=seed, dtype=dtype)
+    J = geometry.jacobian(g, z)
+    assert J.shape == (*batch, N, D)
+    assert J.dtype == dtype
+    expected = one_by_one(lambda row: torch.autograd.functional.jacobian(g, row), z)
+    torch.testing.assert_close(J, expected, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+def test_jacobian_is_the_limit_of_differences():
+    g, z, step = decoder(), normal(4, D), 1e-5
+    ahead, behind = (torch.stack([g(z + s * e) for e in torch.eye(D).double()], -1) for s in (step, -step))
+    torch.testing.assert_close(geometry.jacobian(g, z), (ahead - behind) / (2 * step), rtol=1e-8, atol=1e-9)
+
+
+@steady
+@given(batch=batches, dtype=dtypes, seed=seeds)
+def test_a_column_is_a_column_of_the_jacobian(batch, dtype, seed):
+    g, z = decoder(dtype=dtype), normal(*batch, D, seed=seed, dtype=dtype)
+    J = geometry.jacobian(g, z)
+    for i in range(D):
+        torch.testing.assert_close(geometry.jacobian_column(g, z, i), J[..., i])
+    each = torch.randint(D, batch, generator=torch.Generator().manual_seed(seed))
+    expected = J.gather(-1, each[..., None, None].expand(*batch, N, 1)).squeeze(-1)
+    torch.testing.assert_close(geometry.jacobian_column(g, z, each), expected)
+
+
+def test_hessian_is_that_of_reverse_mode():
+    g, z, x = decoder(), normal(2, 4, D), normal(2, 4, N)
+    hessian = geometry.hessian(lambda z: Gaussian(0.5).log_prob(x, g(z)), z)
+    rows = [
+        torch.autograd.functional.hessian(lambda z, x=x_row: Gaussian(0.5).log_prob(x, g(z)), z_row)
+        for z_row, x_row in zip(z.reshape(-1, D), x.reshape(-1, N), strict=True)
+    ]
+    torch.testing.assert_close(hessian, torch.stack(rows).reshape(2, 4, D, D))
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(0.7), Bernoulli()], ids=repr)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_gauss_newton_is_exact_where_the_decoder_is_piecewise_linear(likelihood, activation):
+    g, z, x = decoder(activation), normal(4, D), torch.sigmoid(normal(4, N))
+    exact = geometry.hessian(lambda z: likelihood.log_prob(x, g(z)), z)
+    J = geometry.jacobian(g, z)
+    torch.testing.assert_close(geometry.gauss_newton(J, likelihood.curvature(x, g(z))), exact)
+
+
+def test_gauss_newton_and_metric_are_their_definitions():
+    J, curvature = normal(2, N, D), -normal(2, N, seed=1).exp()
+    torch.testing.assert_close(geometry.gauss_newton(J, curvature), torch.einsum("bki,bk,bkj->bij", J, curvature, J))
+    torch.testing.assert_close(geometry.metric(J), torch.einsum("bki,bkj->bij", J, J))
+
+
+def test_gradients_reach_the_weights_and_the_latents():
+    g, z = decoder(), normal(4, D).requires_grad_()
+    for derivative in (
+        lambda g, z: geometry.jacobian(g, z),
+        lambda g, z: geometry.jacobian_column(g, z, 1),
+        lambda g, z: geometry.hessian(lambda z: g(z).pow(2).sum(-1), z),
+    ):
+        weight = g[0].weight
+        inputs = (z, weight)
+        expected = torch.autograd.functional.jacobian(
+            lambda z, w, derivative=derivative: functional(g, w, derivative, z).pow(2).sum(), inputs
+        )
+        found = torch.autograd.grad(derivative(g, z).pow(2).sum(), inputs)
+        torch.testing.assert_close(found, expected)
+        assert all((one != 0).any() for one in found)
+        step = 1e-6 * normal(*weight.shape, seed=3)
+        difference = [functional(g, weight + s * step, derivative, z).pow(2).sum().item() for s in (1, -1)]
+        assert math.isclose((difference[0] - difference[1]) / 2, (found[1] * step).sum().item(), rel_tol=1e-5)
+
+
+def functional(g, weight, derivative, z):
+    """`derivative` at z of the decoder whose first weights are `weight`."""
+    return derivative(lambda z: torch.func.functional_call(g, {"0.weight": weight}, (z,)), z)
+
+
+def test_derivatives_agree_inside_vmap():
+    g, z = decoder(), normal(4, 2, D)
+    torch.testing.assert_close(torch.vmap(lambda z: geometry.jacobian(g, z))(z), geometry.jacobian(g, z))
+    index = torch.tensor([[0, 1], [2, 2], [1, 0], [0, 0]])
+    inside = torch.vmap(lambda z, i: geometry.jacobian_column(g, z, i))(z, index)
+    torch.testing.assert_close(inside, geometry.jacobian_column(g, z, index))
+
+
+def test_bad_input_is_refused():
+    g, z = decoder(), normal(4, D)
+    for function in (geometry.jacobian, lambda g, z: geometry.jacobian_column(g, z, 0)):
+        with refused("z", "NaN"):
+            function(g, z * math.nan)
+        with refused("axis of latents"):
+            function(g, z[0, 0])
+    for g_of_no_batch in (lambda z: z.sum(0), lambda z: z.sum()):
+        with refused("same leading axes"):
+            geometry.jacobian(g_of_no_batch, z)
+    with refused("same leading axes"):
+        geometry.jacobian(lambda z: z.sum(), z[0])
+    with refused("f must map"):
+        geometry.hessian(g, z)
+    for i in (-1, D, 1.0, torch.tensor([0, 1, 2, 3])):
+        with refused("whole number between 0 and 2"):
+            geometry.jacobian_column(g, z, i)
+    with refused("one for each of (4,)", "(2,)"):
+        geometry.jacobian_column(g, z, torch.tensor([0, 1]))
+    with refused("n of J = 5", "n of curvature = 3"):
+        geometry.gauss_newton(geometry.jacobian(g, z), z)
+    for function in (geometry.metric, lambda J: geometry.gauss_newton(J, J)):
+        with refused("J", "(…, n, d)"):
+            function(z[0])
+        with refused("J", "NaN"):
+            function(z * math.nan)
+
+
+def test_a_decoder_may_be_any_module():
+    g = nn.Sequential(nn.Linear(D, N), nn.Sigmoid()).double()
+    z = normal(4, D)
+    m = g(z)
+    torch.testing.assert_close(geometry.jacobian(g, z), (m * (1 - m))[..., None] * g[0].weight)
