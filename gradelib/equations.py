@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from gradelib.answers.compare import ACCEPT, DIGITS, SIZES, equivalent, points
+from gradelib._names import one_of
+from gradelib.answers.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
 from gradelib.answers.domains import ALWAYS, NOTATION, Point
 from gradelib.answers.language import Formula, Misfit, Undefined
 from gradelib.answers.mutation import mutants
@@ -38,17 +39,20 @@ class EquationError(AssertionError):
 
 @dataclass(frozen=True)
 class Check:
-    """A passed check of the equation `label`, and how many wrong equations the same check refused."""
+    """A passed check of the equation `label`.
+
+    `tried` counts the mutants that the same check refused, `same` those that only write the same function differently.
+    """
 
     label: str
     kind: str
-    statement: str
+    points: int
     tried: int
     same: int
 
     def __str__(self) -> str:
-        mutants = f"{self.tried} of {self.tried} mutants fail" if self.tried else "no formula to mutate"
-        return f"✓ {self.label} ({self.kind}): {self.statement}; {mutants}"
+        wrong = f"{self.tried} wrong variants refused" if self.tried else "no formula to vary"
+        return f"✓ {self.label} · {self.kind} at {self.points} points · {wrong}"
 
     __repr__ = __str__
 
@@ -63,15 +67,7 @@ def identity(label: str, left: Any, right: Any, *, sizes: Sequence[Mapping[str, 
     are tried. Raises EquationError with the point and both sides where they differ, or with the mutant that survives.
     """
     spec = _domains((left, right), domains)
-
-    def test(a: Side, b: Side) -> str | None:
-        for point in points(spec, sizes=tuple(map(dict, sizes))):
-            values = _at(a, point), _at(b, point)
-            if not _close(*values):
-                return _report(point, left=values[0], right=values[1])
-        return None
-
-    return _run(label, "identity", (left, right), spec, test, f"both sides agree at {_count(sizes)} random points")
+    return _run(label, "identity", (left, right), spec, _agreement(spec, sizes), sizes)
 
 
 def inequality(
@@ -107,8 +103,7 @@ def inequality(
                 return _report(point, smaller_at_equality=low, larger_at_equality=high)
         return None
 
-    statement = f"holds strictly at {_count(sizes)} random points, with equality where it should be"
-    return _run(label, "inequality", (smaller, larger), spec, test, statement)
+    return _run(label, "inequality", (smaller, larger), spec, test, sizes)
 
 
 def limit(
@@ -126,7 +121,8 @@ def limit(
     Both sides are formulas or sympy objects. Raises as `identity` does.
     """
     spec = _domains((expression, value), {name: "pos", **domains})
-    extreme = {"0": 1 / _NEAR_LIMIT, "infinity": _NEAR_LIMIT}[to]
+    ends = {"0": 1 / _NEAR_LIMIT, "infinity": _NEAR_LIMIT}
+    extreme = ends[one_of("limit", to, ends)]
 
     def test(a: Side, b: Side) -> str | None:
         for point in points(spec, sizes=tuple(map(dict, sizes))):
@@ -136,8 +132,7 @@ def limit(
                 return _report(point, near_the_limit=left, limit=right)
         return None
 
-    statement = f"reached at {_count(sizes)} random points"
-    return _run(label, "limit", (expression, value), spec, test, statement, mutated=(1,))  # many things share a limit
+    return _run(label, "limit", (expression, value), spec, test, sizes, mutated=(1,))  # many things share a limit
 
 
 def definition(
@@ -145,15 +140,20 @@ def definition(
 ) -> Check:
     """Check that `code`, called with torch tensors by name, computes `formula`. Raises as `identity` does."""
     spec = _domains((formula, code), domains)
+    return _run(label, "definition", (formula, code), spec, _agreement(spec, sizes), sizes)
+
+
+def _agreement(spec: Mapping[str, str], sizes: Sequence[Mapping[str, int]]) -> Test:
+    """The test that two sides have the same value and shape at every point."""
 
     def test(a: Side, b: Side) -> str | None:
         for point in points(spec, sizes=tuple(map(dict, sizes))):
-            values = _at(a, point), _at(b, point)
-            if not _close(*values):
-                return _report(point, formula=values[0], code=values[1])
+            left, right = _at(a, point), _at(b, point)
+            if not _close(left, right):
+                return _report(point, left=left, right=right)
         return None
 
-    return _run(label, "definition", (formula, code), spec, test, f"the code computes it at {_count(sizes)} points")
+    return test
 
 
 def _run(
@@ -162,7 +162,7 @@ def _run(
     sides: tuple[Any, Any],
     spec: Mapping[str, str],
     test: Test,
-    statement: str,
+    sizes: Sequence[Mapping[str, int]],
     mutated: Sequence[int] = (0, 1),
 ) -> Check:
     """Try the claim, then every mutant of the `mutated` sides that are formulas; register the check."""
@@ -180,7 +180,7 @@ def _run(
                 same += 1
             else:
                 raise EquationError(f"The check of {label} also passes for {mutant} ({name}): it proves too little.")
-    check = Check(label, kind, statement, tried, same)
+    check = Check(label, kind, POINTS_PER_SIZE * len(sizes), tried, same)
     REGISTER[label, *map(_name, read_sides)] = check
     return check
 
@@ -227,10 +227,6 @@ def _close(left: np.ndarray, right: np.ndarray, scale: Any = 0) -> bool:
         return False
     size = max(np.max(np.abs(left)), np.max(np.abs(right)), np.max(scale))
     return bool(np.max(np.abs(left - right)) <= ACCEPT * size)
-
-
-def _count(sizes: Sequence[Mapping[str, int]]) -> int:
-    return len(list(points({}, sizes=tuple(map(dict, sizes)))))
 
 
 def _report(point: Point, **sides: np.ndarray) -> str:

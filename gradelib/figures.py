@@ -128,6 +128,8 @@ def ellipse(axes: Axes, mean: Any, covariance: Any, meaning: str, *, deviations:
             f"An ellipse needs a mean of shape (2,) and a covariance of shape (2, 2), but these have {mean.shape} "
             f"and {covariance.shape}."
         )
+    if not np.isfinite(mean).all() or not np.allclose(covariance, covariance.T):
+        raise ValueError("An ellipse needs a finite mean and a symmetric positive definite covariance.")
     variances, directions = np.linalg.eigh(covariance)
     if not variances[0] > 0:
         raise ValueError(f"The covariance must be positive definite, but it has the eigenvalue {variances[0]:.3g}.")

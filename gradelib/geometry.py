@@ -76,8 +76,9 @@ def jacobian_column(g: Function, z: Tensor, i: int | Tensor) -> Tensor:
     whole or lies outside 0 … d − 1, and for indices that do not fit the batch.
     """
     index = torch.as_tensor(i, device=z.device)
-    each = index.expand(z.shape[:-1]) if index.ndim == 0 else index
-    return jacobian_columns(g, z, each.unsqueeze(-1)).squeeze(-1)
+    if index.ndim and index.shape != z.shape[:-1]:
+        raise ValueError(f"Give one column index, or one for each of {tuple(z.shape[:-1])}, not {tuple(index.shape)}.")
+    return jacobian_columns(g, z, index.expand(z.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
 def jacobian_columns(g: Function, z: Tensor, columns: Tensor) -> Tensor:
@@ -143,8 +144,8 @@ def metric(J: Tensor) -> Tensor:
 def volume(J: Tensor) -> Tensor:
     """How much pixel-space volume a unit of z-volume covers, √det JᵀJ (`eq-volume`): (…, n, d) → (…).
 
-    It is the product of J's singular values, which stays exact where JᵀJ is nearly singular; where n < d it is 0. Raises
-    ValueError for NaN or a shape that is no Jacobian's.
+    It is the product of J's singular values, which stays exact where JᵀJ is nearly singular; where n < d it is 0.
+    Raises ValueError for NaN or a shape that is no Jacobian's.
     """
     _check_jacobian(J)
     if J.shape[-2] < J.shape[-1]:
@@ -160,7 +161,9 @@ def curve_length(g: Function, curve: Tensor) -> Tensor:
     """
     _input.finite(curve=curve)
     if curve.ndim < 2 or curve.shape[-2] < 2:
-        raise ValueError(f"A curve must be (…, points, d) with two points or more, but its shape is {tuple(curve.shape)}.")
+        raise ValueError(
+            f"A curve must be (…, points, d) with two points or more, but its shape is {tuple(curve.shape)}."
+        )
     return g(curve).diff(dim=-2).norm(dim=-1).sum(-1)
 
 
@@ -172,7 +175,9 @@ def _inner(slope: Tensor, value: Tensor) -> Tensor:
 def _check_columns(columns: Tensor, z: Tensor) -> None:
     d = z.shape[-1]
     if columns.is_floating_point() or not _input.holds(lambda: (columns >= 0) & (columns < d)):
-        raise ValueError(f"A column index must be a whole number between 0 and {d - 1}, but there is {columns.tolist()}.")
+        raise ValueError(
+            f"A column index must be a whole number between 0 and {d - 1}, but there is {columns.tolist()}."
+        )
     if columns.shape[:-1] != z.shape[:-1]:
         raise ValueError(
             f"Column indices must be (…, k) where z is (…, d), but they are {tuple(columns.shape)} and z is "

@@ -138,7 +138,7 @@ _PAGE = """\
 <div class="gl-picture">{drawing}</div>
 <div class="gl-slider"><label for="{key}">{name}</label>
 <input type="range" id="{key}" min="0" max="{last}" step="1" value="{start}" autocomplete="off" \
-aria-valuetext="{at}" aria-describedby="{key}-alt">
+aria-valuetext="{at}" aria-describedby="{key}-alt"/>
 <output for="{key}">{label}</output></div>
 <p class="gl-alt" id="{key}-alt" aria-live="polite">{alt}</p>
 <details class="gl-words"><summary>In words</summary><ol>{frames}</ol></details>

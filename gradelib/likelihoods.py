@@ -77,7 +77,7 @@ class Gaussian:
         return g
 
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """g with noise of standard deviation `scale`: (…, n) → (…, n)."""
+        """The decoder's output with noise of standard deviation `scale`: (…, n) → (…, n)."""
         _input.finite(g=g)
         return g + self.scale * torch.randn(g.shape, generator=generator, dtype=g.dtype, device=g.device)
 
@@ -104,7 +104,7 @@ class Bernoulli:
         return (x * g.log() + (1 - x) * torch.log1p(-g)).sum(-1)
 
     def slope(self, x: Tensor, g: Tensor) -> Tensor:
-        """x − m in the logit, x/m − (1 − x)/(1 − m) in the mean: (…, n), (…, n) → (…, n)."""
+        """The gradient x − m in the logit, x/m − (1 − x)/(1 − m) in the mean: (…, n), (…, n) → (…, n)."""
         self._check(x, g)
         return x - torch.sigmoid(g) if self.parameter == "logit" else x / g - (1 - x) / (1 - g)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +13,19 @@ from gradelib import _input, geometry, posteriors
 from gradelib._names import one_of
 from gradelib.posteriors import Posterior
 
-LEAK = 0.2
-
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "softplus": nn.Softplus,
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
-    "leaky_relu": lambda: nn.LeakyReLU(LEAK),
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),
 }
 
-# The derivative of each, beside it; at a kink the one that torch takes, from the left.
-SLOPES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
-    nn.Softplus: torch.sigmoid,
-    nn.Tanh: lambda a: 1 - torch.tanh(a) ** 2,
-    nn.ReLU: lambda a: (a > 0).to(a.dtype),
-    nn.LeakyReLU: lambda a: torch.where(a > 0, 1.0, LEAK).to(a.dtype),
+# The derivative of each layer at a; at a kink the one that torch takes, from the left.
+SLOPES: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
+    nn.Softplus: lambda layer, a: torch.sigmoid(layer.beta * a),
+    nn.Tanh: lambda layer, a: 1 - torch.tanh(a) ** 2,
+    nn.ReLU: lambda layer, a: (a > 0).to(a.dtype),
+    nn.LeakyReLU: lambda layer, a: (a > 0).to(a.dtype) * (1 - layer.negative_slope) + layer.negative_slope,
 }
 
 
@@ -54,12 +53,12 @@ class MLP(nn.Sequential):
     """Linear layers with activations between them, which carries derivatives along with the values."""
 
     def push(self, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """What `geometry.push` asks for, by the chain rule, layer after layer: (…, d), (k, …, d) → (…, n), (k, …, n)."""
+        """What `geometry.push` asks for, layer after layer by the chain rule: (…, d), (k, …, d) → (…, n), (k, …, n)."""
         for layer in self:
             if isinstance(layer, nn.Linear):
                 z, directions = layer(z), directions @ layer.weight.mT
             elif type(layer) in SLOPES:
-                z, directions = layer(z), directions * SLOPES[type(layer)](z)
+                z, directions = layer(z), directions * SLOPES[type(layer)](layer, z)
             else:
                 z, directions = geometry.push(layer, z, directions)
         return z, directions
@@ -96,3 +95,64 @@ def mlp_vae(
         decoder = mlp([d, *reversed(hidden), n], activation)  # first, so that it starts alike in every family
         encoder = mlp([n, *hidden, posteriors.encoder_outputs(d, family, block)], activation)
     return VAE(encoder, decoder, d=d, family=family, block=block)
+
+
+class Images(nn.Module):
+    """A network of images (batch, channels, height, width) that takes or gives them as rows (…, n) of pixels."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows (…, n) or (…, d) to rows: the leading axes become one batch and come back."""
+        return self.body(rows.reshape(-1, rows.shape[-1])).reshape(*rows.shape[:-1], -1)
+
+
+def conv_vae(
+    image_shape: Sequence[int],
+    d: int,
+    *,
+    width: int = 32,
+    activation: str = "softplus",
+    family: str = "diagonal",
+    block: int | None = None,
+    seed: int = 0,
+) -> VAE:
+    """A VAE of two convolutional networks for pictures of 28×28 or 64×64 pixels, whose first weights depend on `seed`.
+
+    `image_shape` is (28, 28), (64, 64) or either with 3 for colours behind it; examples are rows of n pixels in that
+    order. Each layer halves or doubles the side and doubles or halves the channels, `width` next to the picture. There
+    is no batch normalisation, which would mix examples. Raises ValueError for another shape or an unknown name.
+    """
+    one_of("activation", activation, ACTIVATIONS)
+    if tuple(image_shape[:2]) not in ((28, 28), (64, 64)) or tuple(image_shape[2:]) not in ((), (3,)):
+        raise ValueError(f"image_shape must be (28, 28) or (64, 64), with 3 behind it for colours, not {image_shape}.")
+    side, colours = image_shape[0], image_shape[2] if len(image_shape) == 3 else 1
+    channels = [colours, *(_input.whole("width", width) * 2**level for level in range(2 if side == 28 else 4))]
+    small = side // 2 ** (len(channels) - 1)
+    flat = channels[-1] * small**2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        up = [nn.Linear(d, flat), nn.Unflatten(-1, (channels[-1], small, small))]
+        for inputs, outputs in pairwise(reversed(channels)):
+            up += [ACTIVATIONS[activation](), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+        down: list[nn.Module] = [nn.Unflatten(-1, (side, side, colours)), Permute(0, 3, 1, 2)]
+        for inputs, outputs in pairwise(channels):
+            down += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), ACTIVATIONS[activation]()]
+        down += [nn.Flatten(), nn.Linear(flat, posteriors.encoder_outputs(d, family, block))]
+    return VAE(
+        Images(nn.Sequential(*down)), Images(nn.Sequential(*up, Permute(0, 2, 3, 1))), d=d, family=family, block=block
+    )
+
+
+class Permute(nn.Module):
+    """Axes in another order."""
+
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same entries, axes in `order`."""
+        return x.permute(self.order)

@@ -67,8 +67,8 @@ def grae_column(log_prob: Tensor, entries: Tensor, mean: Tensor, beta: float | T
     """GRAE≈ from some columns of the Jacobian: d times the mean of log(1 − entry/β) over them (`eq-grae-column`).
 
     `entries` (part, k) holds J_iᵀHJ_i for k columns i, drawn at random for each of `part` examples of the batch; over
-    the draws its mean is `grae_bound`. The rest as in `grae`; where part < batch, β is one number. Raises ValueError for
-    wrong shapes, NaN, β ≤ 0 or an entry that is not below β.
+    the draws its mean is `grae_bound`. The rest as in `grae`; where part < batch, β is one number. Raises ValueError
+    for wrong shapes, NaN, β ≤ 0 or an entry that is not below β.
     """
     _input.positive("beta", beta)
     _input.finite(log_prob=log_prob, entries=entries, mean=mean)

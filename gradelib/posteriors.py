@@ -130,7 +130,7 @@ def project(matrix: Tensor, family: str = "full", block: int | None = None) -> T
     if family == "isotropic":
         mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)
         return mean[..., None, None] * torch.eye(d, dtype=matrix.dtype, device=matrix.device)
-    return matrix * _same_block(d, block, matrix.device)
+    return matrix * same_block(d, block, matrix.device)
 
 
 def optimal_covariance(hessian: Tensor, beta: float | Tensor, family: str = "full", block: int | None = None) -> Tensor:
@@ -187,13 +187,13 @@ def from_encoder(output: Tensor, d: int, family: str, block: int | None = None) 
     scales = (0.5 * log_variance).exp().expand_as(mean)
     if not below.shape[-1]:
         return Posterior(mean, scales)
-    rows, columns = torch.tril(_same_block(d, block_size(family, d, block), output.device), -1).nonzero(as_tuple=True)
+    rows, columns = torch.tril(same_block(d, block_size(family, d, block), output.device), -1).nonzero(as_tuple=True)
     factor = torch.diag_embed(scales)
     factor[..., rows, columns] = below
     return Posterior(mean, factor)
 
 
-def _same_block(d: int, block: int, device: torch.device) -> Tensor:
+def same_block(d: int, block: int, device: torch.device) -> Tensor:
     """Whether two latents share a block: (d, d), boolean."""
     index = torch.arange(d, device=device) // block
     return index[:, None] == index

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import trange
 
-from gradelib import _input, objectives
+from gradelib import _input, geometry, objectives
 from gradelib._names import one_of
 from gradelib.likelihoods import Gaussian, Likelihood
 from gradelib.networks import VAE
@@ -32,12 +37,57 @@ class Fit:
 
 def _beta_vae(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
     q = model.posterior(x)
-    reconstruction = model.decoder(q.sample(noise))
-    return objectives.beta_vae(likelihood.log_prob(x, reconstruction), q.kl(), beta)
+    g = model.decoder(q.sample(noise))
+    return objectives.beta_vae(likelihood.log_prob(x, g), q.kl(), beta)
 
 
-# Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β and a likelihood to a scalar loss.
-OBJECTIVES: dict[str, Loss] = {"beta_vae": _beta_vae}
+def _taylor(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
+    q = model.posterior(x)
+    g, J = geometry.linearise(model.decoder, q.mean)
+    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g))
+    return objectives.taylor(likelihood.log_prob(x, g), hessian, q.mean, q.covariance, beta)
+
+
+def _grae(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
+    h = model.posterior(x).mean
+    g, J = geometry.linearise(model.decoder, h)
+    return objectives.grae(likelihood.log_prob(x, g), geometry.gauss_newton(J, likelihood.curvature(x, g)), h, beta)
+
+
+def _grae_bound(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
+    return _grae_column(model, x, noise, beta, likelihood=likelihood, columns=model.d)
+
+
+def _grae_column(
+    model: VAE,
+    x: Tensor,
+    noise: Tensor,
+    beta: float | Tensor,
+    *,
+    likelihood: Likelihood,
+    columns: int = 1,
+    fraction: float = 1.0,
+) -> Tensor:
+    """GRAE≈ from `columns` columns drawn for each example in the first `fraction` of the batch, itself a random one."""
+    h = model.posterior(x).mean
+    part = math.ceil(fraction * len(x))
+    drawn = noise[:part].topk(columns).indices  # the latents with the largest noise: a fair draw without replacement
+    g, J = geometry.linearise(model.decoder, h[:part], drawn)
+    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g))
+    if part < len(x):
+        g = torch.cat([g, model.decoder(h[part:])])
+    return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta)
+
+
+# Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β, a likelihood and its own options to a
+# scalar loss. The deterministic ones use the encoder's mean only.
+OBJECTIVES: dict[str, Loss] = {
+    "beta_vae": _beta_vae,
+    "taylor": _taylor,
+    "grae": _grae,
+    "grae_bound": _grae_bound,
+    "grae_column": _grae_column,
+}
 
 
 def fit(
@@ -52,6 +102,8 @@ def fit(
     learning_rate: float = 2e-3,
     batch_size: int = 128,
     device: str = "auto",
+    checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> Fit:
     """Train `model` in place on the rows of x (examples, n) with Adam; return it with its losses.
 
@@ -59,12 +111,18 @@ def fit(
     and noise depend on `seed` alone. The likelihood is N(x; g, I) unless another is given. The model and x share one
     dtype. The steps run on `device`, where "auto" is a GPU if there is one; the model then comes back to where x is.
 
-    Raises ValueError for an unknown objective, β ≤ 0, NaN in x or a batch size or number of steps below 1, and
-    FloatingPointError, with the step and what went wrong in it, when the loss stops being finite.
+    `objective` is one of `OBJECTIVES`; `grae_column` has the options `columns` (1) and `fraction` of the batch (1.0).
+    With a file name as `checkpoint`, the state is written there from time to time, and a run that was cut off goes on
+    from it as if nothing had happened.
+
+    Raises ValueError for an unknown objective or option, β ≤ 0, NaN in x, a batch size or number of steps below 1, or
+    the checkpoint of another run, and FloatingPointError, with the step and what went wrong in it, when the loss stops
+    being finite.
     """
-    loss = _prepare(objective, x, [beta], likelihood, [model])
+    loss = _prepare(objective, x, [beta], likelihood, [model], options)
     place = _place(device)
     model.to(place)
+    run = _identity(x, objective, options, likelihood, beta, seed, batch_size, learning_rate)
     generator = torch.Generator().manual_seed(seed)
 
     def losses_of(rows: Tensor, noise: Tensor) -> Tensor:
@@ -74,10 +132,11 @@ def fit(
         list(model.parameters()),
         draw=lambda: _batch(x, batch_size, model.d, generator, place),
         losses_of=losses_of,
-        inspect=lambda _, *batch: losses_of(*batch),
+        look_at=lambda _, *batch: losses_of(*batch),
         names=[f"β = {beta}"],
         steps=steps,
         learning_rate=learning_rate,
+        checkpoint=_Checkpoint(checkpoint, [generator], run),
     )
     model.to(x.device)
     return Fit(model, losses[:, 0])
@@ -95,6 +154,8 @@ def fit_grid(
     learning_rate: float = 2e-3,
     batch_size: int = 128,
     device: str = "auto",
+    checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> dict[tuple[float, int], Fit]:
     """Train a model for every β and seed at once: what `fit(make(seed), x, beta=β, seed=seed)` gives, but faster.
 
@@ -105,11 +166,12 @@ def fit_grid(
     if not keys or len(set(keys)) < len(keys):
         raise ValueError(f"A grid needs different betas and different seeds, but got {list(betas)} and {list(seeds)}.")
     models = [make(seed) for _, seed in keys]
-    loss = _prepare(objective, x, betas, likelihood, models)
+    loss = _prepare(objective, x, betas, likelihood, models, options)
     place = _place(device)
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
     generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
+    run = _identity(x, objective, options, likelihood, keys, batch_size, learning_rate)
     beta = torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
     def draw() -> Batch:
@@ -120,17 +182,18 @@ def fit_grid(
     def loss_of_one(weights: dict[str, Tensor], *inputs: Tensor) -> Tensor:
         return functional_call(skeleton, weights, inputs)
 
-    def inspect(index: int, *batch: Tensor) -> Tensor:
+    def look_at(index: int, *batch: Tensor) -> Tensor:
         return loss_of_one({name: w[index] for name, w in weights.items()}, *(part[index] for part in (*batch, beta)))
 
     losses = _minimise(
         list(weights.values()),
         draw=draw,
         losses_of=lambda *batch: vmap(loss_of_one)(weights, *batch, beta),
-        inspect=inspect,
+        look_at=look_at,
         names=[f"β = {beta}, seed {seed}" for beta, seed in keys],
         steps=steps,
         learning_rate=learning_rate,
+        checkpoint=_Checkpoint(checkpoint, list(generators.values()), run),
     )
     for index, model in enumerate(models):
         trained = {name.removeprefix("model."): w[index] for name, w in weights.items()}
@@ -149,11 +212,62 @@ class _Loss(nn.Module):
         return self.loss(self.model, *inputs)
 
 
+class _Checkpoint:
+    """The state of a run in a file that is whole at every moment, whenever the run is killed."""
+
+    every = 200
+
+    def __init__(self, path: str | Path | None, generators: list[torch.Generator], run: str) -> None:
+        self.path, self.generators, self.run = Path(path) if path else None, generators, run
+
+    def restore(self, parameters: list[Tensor], history: Tensor, parts: dict[str, Any]) -> int:
+        """Put everything back to where the file has it; return the number of steps that are done."""
+        if not self.path or not self.path.exists():
+            return 0
+        state = torch.load(self.path, map_location=parameters[0].device, weights_only=True)
+        if state["run"] != self._run_of(parameters, history):
+            raise ValueError(f"The checkpoint {self.path} belongs to another run; remove it or choose another file.")
+        with torch.no_grad():
+            for parameter, saved in zip(parameters, state["parameters"], strict=True):
+                parameter.copy_(saved)
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved.cpu())
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        history[: state["step"]] = state["history"]
+        return state["step"]
+
+    def save(self, step: int, parameters: list[Tensor], history: Tensor, parts: dict[str, Any]) -> None:
+        """Write the state after `step` steps, if it is time to."""
+        if not self.path or (step % self.every and step < len(history)):
+            return
+        state = {
+            "run": self._run_of(parameters, history),
+            "step": step,
+            "parameters": [parameter.detach() for parameter in parameters],
+            "generators": [generator.get_state() for generator in self.generators],
+            "history": history[:step].clone(),
+            **{name: part.state_dict() for name, part in parts.items()},
+        }
+        unfinished = self.path.with_name(self.path.name + ".unfinished")
+        torch.save(state, unfinished)
+        os.replace(unfinished, self.path)
+
+    def _run_of(self, parameters: list[Tensor], history: Tensor) -> str:
+        return f"{self.run} {tuple(history.shape)} {[tuple(parameter.shape) for parameter in parameters]}"
+
+
 def _prepare(
-    objective: str, x: Tensor, betas: Sequence[float], likelihood: Likelihood | None, models: Iterable[VAE]
+    objective: str,
+    x: Tensor,
+    betas: Sequence[float],
+    likelihood: Likelihood | None,
+    models: Sequence[VAE],
+    options: dict[str, Any],
 ) -> Loss:
     """The loss of one step, once everything that can be refused has been looked at."""
     loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)]
+    _check_options(objective, options, min(model.d for model in models))
     for beta in betas:
         _input.positive("beta", beta)
     _input.finite(x=x)
@@ -161,7 +275,26 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
-    return partial(loss, likelihood=likelihood or Gaussian())
+    return partial(loss, likelihood=likelihood or Gaussian(), **options)
+
+
+def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
+    known = [
+        name for name, p in inspect.signature(OBJECTIVES[objective]).parameters.items() if p.default is not p.empty
+    ]
+    for name in options:
+        one_of(f"option of {objective}", name, known or ["(it has none)"])
+    columns, fraction = options.get("columns", 1), options.get("fraction", 1.0)
+    if _input.whole("columns", columns) > d:
+        raise ValueError(f"columns must not exceed the {d} latents, but it is {columns}.")
+    _input.positive("fraction", fraction)
+    if fraction > 1:
+        raise ValueError(f"fraction must not exceed 1, but it is {fraction}.")
+
+
+def _identity(x: Tensor, *settings: object) -> str:
+    """A text that two runs share only if they do the same to the same data."""
+    return f"{tuple(x.shape)} {x.sum():.6g} {settings}"
 
 
 def _place(device: str) -> torch.device:
@@ -182,20 +315,23 @@ def _minimise(
     *,
     draw: Callable[[], Batch],
     losses_of: Callable[..., Tensor],
-    inspect: Callable[..., Tensor],
+    look_at: Callable[..., Tensor],
     names: Sequence[str],
     steps: int,
     learning_rate: float,
+    checkpoint: _Checkpoint,
 ) -> Tensor:
     """Follow Adam down the sum of the models' losses (models); return all of them (steps, models), on the CPU.
 
-    `inspect(index, *batch)` is the loss of one model alone, where every value is looked at: it explains a divergence.
+    `look_at(index, *batch)` is the loss of one model alone, where every value is looked at: it explains a divergence.
     """
     _input.positive("learning_rate", learning_rate)
     optimiser = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _input.whole("steps", steps))
+    parts = {"optimiser": optimiser, "schedule": schedule}
     history = torch.empty(steps, len(names), dtype=parameters[0].dtype)
-    for step in trange(steps, leave=False, disable=not _watched()):
+    done = checkpoint.restore(parameters, history, parts)
+    for step in trange(done, steps, initial=done, total=steps, leave=False, disable=not _watched()):
         batch = draw()
         with _input.trusted():
             losses = losses_of(*batch)
@@ -204,16 +340,17 @@ def _minimise(
             index = int(torch.isfinite(history[step]).logical_not().nonzero()[0])
             raise FloatingPointError(
                 f"The loss of {names[index]} stopped being finite at step {step} of {steps}: "
-                f"{_reason(partial(inspect, index), batch)} Try a learning rate below {learning_rate}."
+                f"{_reason(partial(look_at, index), batch)} Try a learning rate below {learning_rate}."
             )
         optimiser.zero_grad()
         losses.sum().backward()
         optimiser.step()
         schedule.step()
+        checkpoint.save(step + 1, parameters, history, parts)
     return history
 
 
-def _reason(loss: Callable[..., Tensor], batch: Batch) -> str:
+def _reason(loss: Callable[..., Tensor], batch: Iterable[Tensor]) -> str:
     """What the checks of the functions inside `loss` say of this batch."""
     try:
         loss(*batch)

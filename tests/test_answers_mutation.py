@@ -23,7 +23,7 @@ from gradelib.answers.language import Formula, parse
 from gradelib.answers.mutation import mutants
 
 FORMULAS = [exercise for exercise in exercises.all() if exercise.answer]
-MOST, FEWEST = 1000, 800
+MOST, FEWEST = 600, 500
 
 
 def random_inputs(domains: Mapping[str, str], n: int, d: int, seed: int) -> dict[str, Any]:

@@ -145,3 +145,108 @@ def test_a_decoder_may_be_any_module():
     z = normal(4, D)
     m = g(z)
     torch.testing.assert_close(geometry.jacobian(g, z), (m * (1 - m))[..., None] * g[0].weight)
+
+
+def wrapped(g):
+    """The same decoder where `push` cannot see its layers."""
+    return lambda z: g(z)
+
+
+@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
+@steady
+@given(batch=batches, dtype=dtypes, seed=seeds)
+def test_layer_by_layer_and_through_torch_the_derivatives_are_the_same(activation, batch, dtype, seed):
+    g, z = decoder(activation, dtype), normal(*batch, D, seed=seed, dtype=dtype)
+    directions = normal(4, *batch, D, seed=seed + 1, dtype=dtype)
+    by_hand, by_torch = geometry.push(g, z, directions), geometry.push(wrapped(g), z, directions)
+    assert by_hand[1].shape == (4, *batch, N)
+    torch.testing.assert_close(by_hand[0], g(z))
+    torch.testing.assert_close(by_hand, by_torch, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+def test_layers_with_their_own_settings_keep_them():
+    odd = networks.MLP(nn.Linear(D, 6), nn.Softplus(beta=3), nn.Linear(6, 6), nn.LeakyReLU(0.6), nn.GELU()).double()
+    z = normal(4, D)
+    torch.testing.assert_close(geometry.jacobian(odd, z), geometry.jacobian(wrapped(odd), z))
+
+
+def test_chosen_columns_are_columns_of_the_jacobian():
+    g, z = decoder(), normal(2, 4, D)
+    columns = torch.tensor([[0, 2], [1, 0], [2, 2], [1, 2]]).expand(2, 4, 2)
+    J = geometry.jacobian(g, z)
+    expected = J.gather(-1, columns[:, :, None].expand(2, 4, N, 2))
+    torch.testing.assert_close(geometry.jacobian_columns(g, z, columns), expected)
+    value, chosen = geometry.linearise(g, z, columns)
+    torch.testing.assert_close(value, g(z))
+    torch.testing.assert_close(chosen, expected)
+
+
+@steady
+@given(batch=batches, seed=seeds)
+def test_the_diagonal_of_gauss_newton_needs_no_other_column(batch, seed):
+    J, curvature = normal(*batch, N, D, seed=seed), -normal(*batch, N, seed=seed + 1).exp()
+    whole = geometry.gauss_newton(J, curvature).diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(geometry.gauss_newton_diagonal(J, curvature), whole)
+    torch.testing.assert_close(geometry.gauss_newton_diagonal(J[..., 1:2], curvature), whole[..., 1:2])
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(0.7), Bernoulli()], ids=repr)
+def test_the_exact_hessian_is_gauss_newton_and_the_dropped_term(likelihood):
+    g, z, x = decoder(), normal(4, D), torch.sigmoid(normal(4, N))
+    exact = geometry.hessian(lambda z: likelihood.log_prob(x, g(z)), z)
+    kept = geometry.gauss_newton(geometry.jacobian(g, z), likelihood.curvature(x, g(z)))
+    dropped = geometry.dropped_term(g, z, likelihood.slope(x, g(z)))
+    assert dropped.abs().max() > 1e-3
+    torch.testing.assert_close(kept + dropped, exact)
+
+
+def test_volume_is_the_root_of_the_determinant_of_the_metric():
+    J = normal(2, 4, N, D)
+    torch.testing.assert_close(geometry.volume(J), torch.linalg.det(geometry.metric(J)).sqrt())
+    thin = torch.diag(torch.tensor([1.0, 1e-9])).double()
+    torch.testing.assert_close(geometry.volume(thin), torch.tensor(1e-9).double(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(geometry.volume(normal(4, 2, 3)), torch.zeros(4).double())
+
+
+def test_curve_length_of_a_circle_and_of_the_metric():
+    def circle(t):
+        return 3 * torch.cat([t.cos(), t.sin()], -1)
+
+    turn = torch.linspace(0, 2 * math.pi, 2001, dtype=torch.float64)[:, None]
+    lengths = [geometry.curve_length(circle, turn[::step]).item() for step in (40, 1)]
+    assert lengths[0] < lengths[1] < 6 * math.pi
+    assert math.isclose(lengths[1], 6 * math.pi, rel_tol=1e-5)
+    g, ends = decoder(), normal(2, D)
+    t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
+    line = torch.stack([ends[0] + t * (ends[1] - ends[0]), ends[0] + t * normal(D, seed=9)])
+    M = geometry.metric(geometry.jacobian(g, line))
+    velocity = line[:, 1:2] - line[:, :1]
+    speed = torch.einsum("cti,ctij,ctj->ct", velocity * 2000, M, velocity * 2000).sqrt()
+    torch.testing.assert_close(geometry.curve_length(g, line), torch.trapezoid(speed, t[:, 0]), rtol=1e-6, atol=0)
+
+
+def test_more_bad_input_is_refused():
+    g, z = decoder(), normal(4, D)
+    with refused("directions", "(4, 3)"):
+        geometry.push(g, z, z)
+    with refused("directions", "NaN"):
+        geometry.push(g, z, z[None] * math.nan)
+    with refused("Column indices", "(3, 1)", "(4, 3)"):
+        geometry.jacobian_columns(g, z, torch.tensor([[0], [1], [2]]))
+    for bad in (torch.tensor([[3]] * 4), torch.tensor([[-1]] * 4), torch.ones(4, 1)):
+        with refused("whole number between 0 and 2"):
+            geometry.jacobian_columns(g, z, bad)
+    with refused("n of slope = 3", "n of g = 5"):
+        geometry.dropped_term(g, z, z)
+    with refused("slope", "NaN"):
+        geometry.dropped_term(g, z, g(z) * math.nan)
+    with refused("n of J = 5", "n of curvature = 3"):
+        geometry.gauss_newton_diagonal(geometry.jacobian(g, z), z)
+    with refused("go together"):
+        geometry.gauss_newton(geometry.jacobian(g, z), g(z)[:2])
+    with refused("(…, n, d)"):
+        geometry.volume(z[0])
+    with refused("two points"):
+        geometry.curve_length(g, z[:1])
+    with refused("curve", "NaN"):
+        geometry.curve_length(g, z * math.nan)

@@ -101,7 +101,7 @@ def test_x_and_g_broadcast(likelihood):
 @named
 def test_bad_pixels_are_refused(likelihood):
     x, g = pixels(likelihood, 2, 3)
-    for method in (likelihood.log_prob, likelihood.curvature):
+    for method in (likelihood.log_prob, likelihood.slope, likelihood.curvature):
         with refused("pixels of x = 3", "pixels of g = 2"):
             method(x, g[:, :2])
         with refused("go together"):
@@ -125,3 +125,42 @@ def test_values_outside_the_range_are_refused():
         Gaussian(-1)
     with refused("'logits'", "Did you mean 'logit'?"):
         Bernoulli("logits")
+
+
+@named
+@steady
+@given(batch=batches, dtype=dtypes, seed=seeds)
+def test_slope_is_the_gradient_of_log_prob(likelihood, batch, dtype, seed):
+    x, g = pixels(likelihood, *batch, 4, seed=seed)
+    expected = torch.func.grad(lambda g: likelihood.log_prob(x, g).sum())(g)
+    value = likelihood.slope(x.to(dtype), g.to(dtype))
+    assert value.dtype == dtype
+    torch.testing.assert_close(value.double(), expected, rtol=tolerance(dtype), atol=tolerance(dtype))
+
+
+@named
+def test_samples_follow_the_likelihood(likelihood):
+    g = pixels(likelihood, 3)[1]
+    generator = torch.Generator().manual_seed(0)
+    drawn = likelihood.sample(g.expand(40_000, 3), generator)
+    law = torch.distributions
+    if isinstance(likelihood, Gaussian):
+        law = law.Normal(g, likelihood.scale)
+    else:
+        law = law.Bernoulli(logits=g) if likelihood.parameter == "logit" else law.Bernoulli(probs=g)
+    assert set(drawn.unique().tolist()) == {0, 1} or isinstance(likelihood, Gaussian)
+    torch.testing.assert_close(likelihood.mean(g), law.mean)
+    torch.testing.assert_close(drawn.mean(0), law.mean, atol=4 * float(law.stddev.max()) / 200, rtol=0)
+    torch.testing.assert_close(drawn.std(0), law.stddev, atol=0, rtol=0.03)
+
+
+@named
+def test_a_generator_makes_samples_repeat(likelihood):
+    g = pixels(likelihood, 50)[1]
+    first, second = (likelihood.sample(g, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, likelihood.sample(g, torch.Generator().manual_seed(4)))
+    with refused("g", "NaN"):
+        likelihood.sample(g * math.nan)
+    with refused("g", "NaN"):
+        likelihood.mean(g * math.nan)

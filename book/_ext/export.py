@@ -13,6 +13,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
@@ -20,7 +21,8 @@ from export_book import MIME_TYPES, Book, Chapter, open_book, read_config
 from export_markdown import ExportError, Piece, leaks
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
+from nbformat.reader import NotJSONError
 
 CELL_TIMEOUT = 300  # seconds
 # Static figures and no progress bars: what a run prints must be the same everywhere.
@@ -95,7 +97,7 @@ def assemble(chapter: Chapter, found: list[Piece], set_up: NotebookNode) -> tupl
             source = chapter.cells[first.cell]
             cells.append(code_cell(source.source, source.metadata, first.solution))
             cells[-1].outputs = chapter.outputs.get(first.cell, [])
-    _number(cells, chapter.name)
+    _number(cells, chapter.docname)
     return nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(METADATA)), lines
 
 
@@ -180,11 +182,19 @@ def text_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return kept
 
 
+def committed(chapter: Chapter) -> NotebookNode:
+    """The notebook that stands beside the source."""
+    try:
+        return nbformat.read(chapter.target, as_version=4)
+    except (NotJSONError, ValidationError) as error:
+        raise ExportError(f"{chapter.target}: this is no notebook; run `make notebooks`.") from error
+
+
 def stored(chapter: Chapter) -> dict[int, list[NotebookNode]]:
     """The outputs in the committed notebook, as far as its code cells are those of the source."""
     if not chapter.target.exists():
         return {}
-    cells = [cell for cell in nbformat.read(chapter.target, as_version=4).cells if cell.cell_type == "code"][1:]
+    cells = [cell for cell in committed(chapter).cells if cell.cell_type == "code"][1:]
     return {index: cell.outputs for index, cell in zip(chapter.code, cells, strict=False)}
 
 
@@ -193,9 +203,8 @@ def stored(chapter: Chapter) -> dict[int, list[NotebookNode]]:
 
 def notebooks(book: Book, chosen: list[Chapter]) -> Iterator[tuple[Chapter, NotebookNode, list[int]]]:
     """The notebook of each chosen chapter, from the outputs that the chapters hold."""
-    found = book.pieces(chosen)
-    for chapter in chosen:
-        notebook, lines = assemble(chapter, found[chapter.name], set_up_cell(read_config(book.root)))
+    for chapter, found in zip(chosen, book.pieces(chosen), strict=True):
+        notebook, lines = assemble(chapter, found, set_up_cell(read_config(book.root)))
         for cell, line in zip(notebook.cells, lines, strict=True):
             if cell.cell_type == "markdown" and (left := leaks(cell.source)):
                 raise ExportError(f"{chapter.source}:{line}: the text from here on leaves {left[0]}.")
@@ -217,22 +226,35 @@ def check(book: Book, chosen: list[Chapter]) -> None:
     for chapter in chosen:
         if not chapter.target.exists():
             raise ExportError(f"{chapter.target}: this notebook is missing; run `make notebooks`.")
+        _compare_code(chapter)
     for chapter in book.chapters.values():
         chapter.outputs = stored(chapter)
     for chapter, notebook, lines in notebooks(book, chosen):
-        committed = nbformat.read(chapter.target, as_version=4)
-        _compare(chapter, notebook, lines, committed)
+        _compare(chapter, notebook, lines)
 
 
-def _compare(chapter: Chapter, notebook: NotebookNode, lines: list[int], committed: NotebookNode) -> None:
-    stale = f"{chapter.target}: {{}} is stale (see {chapter.source.name}:{{}}); run `make notebooks`."
-    for number, (new, old) in enumerate(zip(notebook.cells, committed.cells, strict=False)):
-        if new != old:
-            raise ExportError(stale.format(f"cell {number}", lines[number]))
-    if len(notebook.cells) != len(committed.cells):
-        raise ExportError(stale.format(f"cell {min(len(notebook.cells), len(committed.cells))}", lines[-1]))
-    if notebook.metadata != committed.metadata:
-        raise ExportError(stale.format("the metadata", 1))
+def _compare_code(chapter: Chapter) -> None:
+    """New code may glue new values into the text, so that the text can be compared only when the code is the same."""
+    old = [_untitled(cell.source) for cell in committed(chapter).cells if cell.cell_type == "code"][1:]
+    for index, then in zip_longest(chapter.code, old):
+        if index is None or _untitled(chapter.code[index]) != then:
+            line = chapter.lines[-1 if index is None else index]
+            raise ExportError(f"{chapter.source}:{line}: {chapter.target} has other code here; run `make notebooks`.")
+
+
+def _untitled(code: str) -> str:
+    return code.split("\n", 1)[-1] if code.startswith("# @title") else code
+
+
+def _compare(chapter: Chapter, notebook: NotebookNode, lines: list[int]) -> None:
+    old = committed(chapter)
+    pairs = zip_longest(notebook.cells, old.cells)
+    number = next((number for number, (new, then) in enumerate(pairs) if new != then), None)
+    if number is not None:
+        line = lines[min(number, len(lines) - 1)]
+        raise ExportError(f"{chapter.source}:{line}: {chapter.target} is stale at cell {number}; run `make notebooks`.")
+    if notebook.metadata != old.metadata:
+        raise ExportError(f"{chapter.source}:1: {chapter.target} is stale in its metadata; run `make notebooks`.")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 import yaml
 from export_markdown import ExportError, NotebookBuilder, Piece, pieces
 from jupyter_book.config import get_final_config
-from myst_nb.core.read import read_myst_markdown_notebook
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
@@ -28,7 +28,7 @@ MIME_TYPES = ("text/plain", "text/latex", "text/markdown")
 class Chapter:
     """One source file: its cells as the page has them, and the outputs of its code cells."""
 
-    name: str  # docname, for example "book/06-optimal-covariance"
+    docname: str  # for example "book/06-optimal-covariance"
     source: Path
     text: str
     cells: list[NotebookNode]
@@ -54,29 +54,26 @@ class Book:
         self.problems = _Problems(app)
         app.env.find_files(app.config, app.builder)
         names = sorted(name for name in app.env.found_docs if Path(name).name[0].isdigit())
-        self.chapters = {name: self._read_cells(name) for name in names}
+        self.chapters = {Path(name).name: self._read_cells(name) for name in names}
 
     def choose(self, wanted: list[str]) -> list[Chapter]:
         """The chapters with these names or paths; all of them when none is named."""
-        names = [name for name in self.chapters if not wanted or Path(name).name in {Path(w).stem for w in wanted}]
-        known = {Path(name).name for name in self.chapters}
-        for word in wanted:
-            if Path(word).stem not in known:
-                raise ExportError(f"{word}: no such chapter in _toc.yml; there are {', '.join(sorted(known))}.")
-        return [self.chapters[name] for name in names]
+        sources = wanted or [str(path) for path in sorted(self.root.glob("book/[0-9]*.md"))]
+        for source in sources:
+            if Path(source).stem not in self.chapters:
+                known = ", ".join(self.chapters)
+                raise ExportError(f"{source}: _toc.yml has no chapter of this name; it has {known}.")
+        return [self.chapters[Path(source).stem] for source in sources]
 
-    def pieces(self, chosen: list[Chapter]) -> dict[str, list[Piece]]:
+    def pieces(self, chosen: list[Chapter]) -> list[list[Piece]]:
         """Markdown and places of code cells for each chosen chapter, numbered as on the page."""
         reader = (f"{__name__}.read_cells", {"config": self._myst, "chapters": list(self.chapters.values())}, False)
         self.app.env.mystnb_config = self.app.env.mystnb_config.copy(custom_formats={".md": reader})
         self.app.build()
         self.problems.stop(chosen)
-        result = {}
-        for chapter in chosen:
-            document = self.app.env.get_and_resolve_doctree(chapter.name, self.app.builder)
-            self.problems.stop(chosen)
-            result[chapter.name] = pieces(self.app.builder, chapter.name, document, chapter.code)
-        return result
+        trees = [self.app.env.get_and_resolve_doctree(chapter.docname, self.app.builder) for chapter in chosen]
+        self.problems.stop(chosen)
+        return [pieces(self.app.builder, c.docname, tree, c.code) for c, tree in zip(chosen, trees, strict=True)]
 
     @property
     def _myst(self) -> MdParserConfig:
@@ -85,13 +82,29 @@ class Book:
     def _read_cells(self, name: str) -> Chapter:
         source = Path(self.app.env.doc2path(name))
         text = source.read_text(encoding="utf8")
-        notebook = read_myst_markdown_notebook(text, config=self._myst, add_source_map=True)
-        return Chapter(name, source, text, notebook.cells, [line + 1 for line in notebook.metadata.source_map])
+        if not is_myst_markdown_notebook(text):
+            raise ExportError(f"{source}:1: a chapter begins with jupytext's front matter; this file does not.")
+        notebook, lines = _parse(text, self._myst)
+        return Chapter(name, source, text, notebook.cells, lines)
+
+
+def _parse(text: str, config: MdParserConfig) -> tuple[NotebookNode, list[int]]:
+    """The cells of a source, and the line where each begins; a code cell begins with its fence."""
+    notebook = read_myst_markdown_notebook(text, config=config, add_source_map=True)
+    rows = text.splitlines()
+    lines = []
+    for cell, row in zip(notebook.cells, notebook.metadata.source_map, strict=True):
+        if cell.cell_type == "markdown":
+            row = next(i for i in range(row, len(rows)) if rows[i]) + 1
+        lines.append(row)
+    return notebook, lines
 
 
 def read_cells(text: str, *, config: MdParserConfig, chapters: list[Chapter]) -> NotebookNode:
     """What myst-nb calls to read a source: the cells, with the outputs that the exporter has for them."""
-    notebook = read_myst_markdown_notebook(text, config=config, add_source_map=True)
+    notebook, lines = _parse(text, config)
+    # myst-nb and myst-parser each count from one: without this every message would name the line after its own.
+    notebook.metadata.source_map = [line - 2 for line in lines]
     chapter = next((chapter for chapter in chapters if chapter.text.strip() == text.strip()), None)
     for index, outputs in (chapter.outputs if chapter else {}).items():
         notebook.cells[index].outputs = copy.deepcopy(outputs)  # myst-nb moves glued values out of them

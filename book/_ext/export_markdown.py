@@ -21,7 +21,8 @@ from sphinx.util.math import get_node_equation_number
 from sphinx_proof.nodes import NODE_TYPES
 
 ADMONITIONS = ("note", "tip", "warning", "important", "seealso", "hint", "caution", "attention", "danger", "error")
-THEOREMS = {*NODE_TYPES, "unenumerable"}
+THEOREMS = {f"{kind}_node" for kind in (*NODE_TYPES, "unenumerable")}
+ALIGNMENT = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}
 SILENT = ("comment", "index", "substitution_definition", "tabular_col_spec", "highlightlang", "meta", "docinfo")
 
 
@@ -37,7 +38,7 @@ class Piece:
     cell: int | None = None  # index of the code cell in the source, None for Markdown
     line: int = 0
     opens: bool = False  # a heading starts a new Markdown cell
-    solution: str = ""  # the title of the solution whose code this is
+    solution: str = ""  # the name of the solution whose code this is
 
 
 class NotebookBuilder(Builder):
@@ -89,9 +90,7 @@ def _refuse(node: nodes.Node, why: str) -> ExportError:
 class _Writer:
     """Writes one page. `block_…` functions return blocks of Markdown, `span_…` functions text inside a line."""
 
-    def __init__(
-        self, builder: NotebookBuilder, docname: str, document: nodes.document, code: dict[int, str]
-    ) -> None:
+    def __init__(self, builder: NotebookBuilder, docname: str, document: nodes.document, code: dict[int, str]) -> None:
         self.builder = builder
         self.code = code
         self.config = builder.config
@@ -147,10 +146,12 @@ class _Writer:
     def solution(self, node: nodes.Element) -> Iterator[Piece]:
         """One folded cell with words and code; then the code cells themselves, which a run of the notebook needs."""
         title = _one_line(self.html_text(node[0]))
+        number = self.builder.fignumbers.get("exercise", {}).get(node["target_label"], ())
+        name = f"Solution of exercise {'.'.join(map(str, number))}".removesuffix(" of exercise ")
         inner = list(self.flow(node.children[-1].children))
         body = _join(p.text if p.cell is None else _fence(self.code[p.cell], "python") for p in inner)
         yield Piece(_fold(title, body, self.anchors(node)), line=where(node)[1], opens=True)
-        yield from (replace(p, solution=html.unescape(title)) for p in inner if p.cell is not None)
+        yield from (replace(p, solution=name) for p in inner if p.cell is not None)
 
     # --- blocks
 
@@ -163,7 +164,7 @@ class _Writer:
             return ""
         if kind in ADMONITIONS:
             return self.admonition(node, admonitionlabels[kind], node.children)
-        if kind.removesuffix("_node") in THEOREMS:
+        if kind in THEOREMS:
             return self.theorem(node)
         render = getattr(self, f"block_{kind}", None)
         if render is None:
@@ -317,14 +318,14 @@ class _Writer:
         return _join([head, self.grid(node)])
 
     def grid(self, table: nodes.table) -> str:
-        body = [self.row(row) for part in table.findall(nodes.tbody) for row in part]
-        head = [self.row(row) for part in table.findall(nodes.thead) for row in part]
-        head = head or [[""] * len(body[0])]  # Markdown tables must have a head
-        rows = [head[0], ["---"] * len(head[0]), *head[1:], *body]
+        body = [row for part in table.findall(nodes.tbody) for row in part]
+        head = [row for part in table.findall(nodes.thead) for row in part]
+        rule = [next((ALIGNMENT[name] for name in entry["classes"] if name in ALIGNMENT), "---") for entry in body[0]]
+        rows = [[self.entry(entry) for entry in row] for row in head + body]
+        if not head:
+            rows.insert(0, [""] * len(rule))  # Markdown tables must have a head
+        rows.insert(1, rule)
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-    def row(self, row: nodes.row) -> list[str]:
-        return [self.entry(entry) for entry in row]
 
     def entry(self, entry: nodes.entry) -> str:
         if entry.get("morecols") or entry.get("morerows"):
@@ -525,6 +526,7 @@ _LEAKS = {
     "a role": re.compile(r"\{[a-zA-Z][\w:+.-]*\}\s*\Z"),
     "a directive": re.compile(r"^(:{3,}|`{3,}|~{3,})", re.MULTILINE),
     "a target": re.compile(r"^\([\w:.-]+\)=", re.MULTILINE),
+    "a substitution": re.compile(r"\{\{"),
     "an unresolved number": re.compile(r"\?\?|%s|\{(number|name)\}"),
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 from gradelib.interactive import STATIC
-
 
 # The theme knows its mode only after its last script; this runs in the head, so that a dark page never flashes light.
 MODE = """{
@@ -23,6 +23,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     os.environ[STATIC] = "1"
     app.add_js_file(None, body=MODE, priority=100)
     app.connect("build-finished", drop_icon_script)
+    app.connect("build-finished", offer_clean_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -31,3 +32,11 @@ def drop_icon_script(app: Sphinx, error: Exception | None) -> None:
     script = Path(app.outdir, "_static", "scripts", "fontawesome.js")
     if error is None and script.exists():
         script.write_text("")
+
+
+def offer_clean_notebooks(app: Sphinx, error: Exception | None) -> None:
+    """Let the download button give the notebook that stands beside the chapter, not the one of the build, in raw MyST."""
+    for offered in Path(app.outdir, "_sources").rglob("*.ipynb") if error is None else ():
+        clean = Path(app.srcdir, offered.relative_to(Path(app.outdir, "_sources")))
+        if clean.exists():
+            shutil.copyfile(clean, offered)

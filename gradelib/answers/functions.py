@@ -27,6 +27,7 @@ from gradelib.answers.reading import type_name
 
 _PLAIN = ("pos", "unit")  # in a function exercise these are floats and carry no batch
 _CLOSE = 1e-8
+_ASK_AXES = "Does a sum or product also run over the batch? Count axes from the end."
 
 
 class Fault(Exception):  # noqa: N818
@@ -75,9 +76,8 @@ class _Trial:
         self.cases = _formula_cases(exercise, seed) if self.by_name else _function_cases(exercise, seed)
 
     def run(self) -> dict[str, str | None]:
-        for case in self.cases:
-            self._check_case(case)
-        self._check_repeatable(self.cases[0])
+        first = [self._check_case(case) for case in self.cases][0]
+        self._check_repeatable(first, self.cases[0])
         self._check_gradients(self.cases[-1])
         return {"state": "correct", "text": self._praise(), "mistake": None}
 
@@ -133,13 +133,15 @@ class _Trial:
     def _inputs(self, case: Case) -> str:
         return case.described(self.parameters)
 
-    def _check_case(self, case: Case) -> None:
+    def _check_case(self, case: Case) -> Tensor:
+        """The result, which is right; otherwise the fault, or the known mistake behind it."""
         arguments = case.copies()
         try:
             result = self._call(case, arguments)
             self._check_kind(result, case)
             self._check_inputs(arguments, case)
             self._check_result(result.detach(), case)
+            return result.detach()
         except WrongValue as fault:
             known = self._diagnose()
             raise Fault(*known) if known else fault from None
@@ -165,7 +167,7 @@ class _Trial:
     def _check_result(self, result: Tensor, case: Case) -> None:
         right = torch.as_tensor(case.right)
         if result.shape != right.shape:
-            raise WrongValue(_shape_text(tuple(result.shape), tuple(right.shape), case, self._inputs(case)))
+            raise WrongValue(self._shape_text(tuple(result.shape), tuple(right.shape), case))
         if result.dtype != right.dtype:
             raise Fault(
                 f"Your result is {_dtype(result)}, but the inputs are {_dtype(right)}. Which step changes the dtype?"
@@ -180,16 +182,28 @@ class _Trial:
         if (result - right).abs().max() > _CLOSE * right.abs().max():
             raise WrongValue(self._value_text(result, right, case))
 
+    def _only_with_batch(self, case: Case) -> bool:
+        """Whether calls without a batch went well before this one."""
+        return bool(case.batch) and not self.cases[0].batch
+
+    def _shape_text(self, got: tuple[int, ...], wanted: tuple[int, ...], case: Case) -> str:
+        if self._only_with_batch(case):
+            inputs = self._inputs(case)
+            return f"Without a batch your result is right, but for {inputs} it has shape {got}, not {wanted}. {_ASK_AXES}"
+        text = f"Your result has shape {got}, but {wanted} is asked for (inputs: {self._inputs(case)})."
+        if len(got) != len(wanted):
+            return f"{text} Is an axis summed away that should stay, or the other way round?"
+        axis = next(i for i in range(len(got)) if got[i] != wanted[i]) - len(got)
+        one, other = (_size_name(size, case.sizes) for size in (got[axis], wanted[axis]))
+        return f"{text} Axis {axis} has size {one} where {other} belongs. Which axis do you sum over, or transpose?"
+
     def _value_text(self, result: Tensor, right: Tensor, case: Case) -> str:
         code = getattr(self.function, "__code__", None)
-        outside = set(getattr(code, "co_names", ())) & set(self.exercise.inputs) - set(self.parameters)
+        outside = set(getattr(code, "co_names", ())) & set(self.exercise.inputs) - set(getattr(code, "co_varnames", ()))
         if outside:
             return f"Your function reads {sorted(outside)[0]} from outside; take it as an argument."
-        if case.batch:
-            return (
-                f"Without a batch your result is right, but not for {self._inputs(case)}. "
-                "Does a sum or product also run over the batch? Count axes from the end."
-            )
+        if self._only_with_batch(case):
+            return f"Without a batch your result is right, but not for {self._inputs(case)}. {_ASK_AXES}"
         wrong = int(((result - right).abs() > _CLOSE * right.abs().max()).sum())
         where = f"{wrong} of {right.numel()} entries are" if right.ndim else "The value is"
         return f"{where} not right for {self._inputs(case)}. Try zeros, ones or identity matrices by hand."
@@ -216,12 +230,10 @@ class _Trial:
 
     # After the values
 
-    def _check_repeatable(self, case: Case) -> None:
-        first, second = (self._call(case, case.copies()) for _ in range(2))
+    def _check_repeatable(self, first: Tensor, case: Case) -> None:
+        second = self._call(case, case.copies())
         if not torch.equal(first, second):
-            raise Fault(
-                "Called twice with the same inputs, your function gives two results. What does it remember or draw?"
-            )
+            raise Fault("For the same inputs your function gives two results. What does it remember, or draw at random?")
 
     def _check_gradients(self, case: Case) -> None:
         needed = self._differentiable(case)
@@ -343,11 +355,7 @@ def _message(error: Exception) -> str:
         return shown("")
 
 
-def _shape_text(got: tuple[int, ...], wanted: tuple[int, ...], case: Case, inputs: str) -> str:
-    text = f"Your result has shape {got}, but {wanted} is asked for (inputs: {inputs})."
-    if len(got) != len(wanted):
-        return f"{text} Is an axis summed away that should stay, or the other way round?"
-    axis = next(i for i in range(len(got)) if got[i] != wanted[i]) - len(got)
-    named = {size: name for name, size in case.sizes.items()}
-    words = [f"{named.get(size, '')} = {size}".removeprefix(" = ") for size in (got[axis], wanted[axis])]
-    return f"{text} Axis {axis} has size {words[0]} where {words[1]} belongs. Which axis do you sum over, or transpose?"
+def _size_name(size: int, sizes: Mapping[str, int]) -> str:
+    """`n = 5` for a size that has a name, otherwise the number alone."""
+    name = next((name for name, value in sizes.items() if value == size), "")
+    return f"{name} = {size}" if name else str(size)

@@ -68,7 +68,7 @@ def _signs(node: Node, domains: Mapping[str, str]) -> Iterator[Rewrite]:
 
 
 def _factors(node: Node, domains: Mapping[str, str]) -> Iterator[Rewrite]:
-    if isinstance(node, Op) and node.op not in ("neg", "[]"):
+    if isinstance(node, Name) or (isinstance(node, Op) and node.op not in ("neg", "[]")):
         for factor in (_TWO, _HALF):
             yield "factor", Op("*", (factor, node))
 

@@ -1,0 +1,247 @@
+"""What a trained model is judged by: how far the objectives part, what its Jacobian looks like, how well it samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gradelib import _input, geometry, objectives, posteriors
+from gradelib.likelihoods import Gaussian, Likelihood
+from gradelib.networks import VAE, mlp
+from gradelib.posteriors import Posterior
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A deterministic objective and the β-VAE objective that it stands for, both in nats at the same codes and weights.
+
+    `error` is the standard error of their difference, which comes from sampling q.
+    """
+
+    deterministic: float
+    sampled: float
+    error: float
+
+    @property
+    def difference(self) -> float:
+        """How much worse the β-VAE objective is than the deterministic one promises, in nats."""
+        return self.sampled - self.deterministic
+
+
+@torch.no_grad()
+def gap(
+    model: VAE,
+    x: Tensor,
+    *,
+    beta: float,
+    family: str = "diagonal",
+    likelihood: Likelihood | None = None,
+    samples: int = 64,
+    seed: int = 0,
+) -> Gap:
+    """How far GRAE ("full") or GRAE≈ ("diagonal") is from the β-VAE loss with the covariance that is best for it.
+
+    Both losses are taken at the codes h of the rows of x (examples, n), the second with `samples` draws from N(h, Σ) in
+    pairs h ± Lε, which cancel every odd term. Raises ValueError for β ≤ 0, NaN, another family or an odd number of samples.
+    """
+    if family not in ("full", "diagonal"):
+        raise ValueError(f"GRAE goes with the full and GRAE≈ with the diagonal family, not with {family!r}.")
+    if _input.whole("samples", samples, least=2) % 2:
+        raise ValueError(f"samples must be even, for they come in pairs, but it is {samples}.")
+    likelihood = likelihood or Gaussian()
+    _input.finite(x=x)
+    h = model.posterior(x).mean
+    g, J = geometry.linearise(model.decoder, h)
+    hessian, log_prob = geometry.gauss_newton(J, likelihood.curvature(x, g)), likelihood.log_prob(x, g)
+    if family == "full":
+        deterministic = objectives.grae(log_prob, hessian, h, beta)
+    else:
+        deterministic = objectives.grae_bound(log_prob, hessian.diagonal(dim1=-2, dim2=-1), h, beta)
+    q = Posterior(h, torch.linalg.cholesky(posteriors.optimal_covariance(hessian, beta, family)))
+    noise = torch.randn(samples // 2, *h.shape, generator=torch.Generator().manual_seed(seed), dtype=h.dtype).to(
+        h.device
+    )
+    pairs = torch.stack([likelihood.log_prob(x, model.decoder(q.sample(side))) for side in (noise, -noise)]).mean(0)
+    sampled = objectives.beta_vae(pairs.mean(0), q.kl(), beta)
+    error = pairs.mean(-1).std() / len(pairs) ** 0.5 if len(pairs) > 1 else torch.tensor(torch.inf)
+    return Gap(float(deterministic), float(sampled), float(error))
+
+
+def block_cosines(J: Tensor, block: int) -> tuple[float, float]:
+    """How parallel the columns of J are inside and outside the diagonal blocks: the means of |E_x cos(J_i, J_j)|.
+
+    `J` is (examples, n, d). The cosines keep their sign until they are averaged over the examples: |cos| alone would hide
+    the effect. Raises ValueError for NaN, a shape that is no Jacobian's, or a block size that leaves nothing on one side.
+    """
+    metric = geometry.metric(J)
+    d = metric.shape[-1]
+    same = posteriors.same_block(d, posteriors.block_size("block", d, block), J.device)
+    lengths = metric.diagonal(dim1=-2, dim2=-1).sqrt()
+    cosine = (metric / (lengths[..., None] * lengths[..., None, :])).reshape(-1, d, d).mean(0).abs()
+    inside, outside = same & ~torch.eye(d, dtype=torch.bool, device=J.device), ~same
+    if not (inside.any() and outside.any()):
+        raise ValueError(f"Blocks of {block} among {d} latents leave no pair inside or none outside of them.")
+    return float(cosine[inside].mean()), float(cosine[outside].mean())
+
+
+def nats_between_blocks(hessian: Tensor, beta: float, family: str = "block", block: int | None = None) -> Tensor:
+    """What a family loses against the full one, ½(log|P(I − hessian/β)| − log|I − hessian/β|) ≥ 0: (…, d, d) → (…).
+
+    P keeps what the family keeps; for blocks this is Fischer's gap, for the diagonal Hadamard's (`eq-fischer-gap`).
+    It is the information that the latents of different blocks share under the best full posterior, in nats. Raises what
+    `posteriors.optimal_covariance` raises.
+    """
+    best, restricted = (posteriors.optimal_covariance(hessian, beta, *f) for f in (("full",), (family, block)))
+    return 0.5 * (posteriors.log_determinant(best) - posteriors.log_determinant(restricted)).neg()
+
+
+def rotation_error(A: Tensor, W: Tensor) -> float:
+    """‖A R − W‖_F/‖W‖_F at the best orthogonal R: how far two maps (n, d) are apart if the axes of z do not matter.
+
+    Raises ValueError for NaN or different shapes.
+    """
+    _check_maps(A, W)
+    U, _, Vh = torch.linalg.svd(A.mT @ W)
+    return float((A @ U @ Vh - W).norm() / W.norm())
+
+
+def permutation_error(A: Tensor, W: Tensor) -> float:
+    """‖A P − W‖_F/‖W‖_F at the best signed permutation P: how far two maps (n, d) are apart if the axes do matter.
+
+    Raises ValueError for NaN or different shapes.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    _check_maps(A, W)
+    overlap = A.mT @ W  # ‖A P − W‖² is least where the chosen |overlaps| add up to most
+    rows, columns = linear_sum_assignment(overlap.abs().cpu().numpy(), maximize=True)
+    matched = torch.zeros_like(W)
+    matched[:, columns] = A[:, rows] * overlap[rows, columns].sign()
+    return float((matched - W).norm() / W.norm())
+
+
+@torch.no_grad()
+def samples(
+    model: VAE,
+    count: int,
+    *,
+    likelihood: Likelihood | None = None,
+    codes: Tensor | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Mean pictures of `count` draws of z: (count, n). z comes from N(0, I), or from a Gaussian fitted to `codes`.
+
+    `codes` (examples, d) are a model's posterior means; they repair a prior that the codes do not follow. Raises
+    ValueError for NaN or fewer codes than d + 1.
+    """
+    reference = next(model.parameters())
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(_input.whole("count", count), model.d, generator=generator, dtype=reference.dtype)
+    z = z.to(reference.device)
+    if codes is not None:
+        _input.finite(codes=codes)
+        if len(codes) <= model.d:
+            raise ValueError(
+                f"A Gaussian over {model.d} latents needs more than {model.d} codes, but got {len(codes)}."
+            )
+        z = codes.mean(0) + z @ torch.linalg.cholesky(codes.mT.cov()).mT
+    return (likelihood or Gaussian()).mean(model.decoder(z))
+
+
+def features(
+    x: Tensor, labels: Tensor, *, width: int = 32, steps: int = 600, seed: int = 0
+) -> Callable[[Tensor], Tensor]:
+    """The last hidden layer, of `width` numbers, of a small classifier trained on x (examples, n) and its labels.
+
+    A distance between pictures means something there and little in pixels. The classifier itself is the attribute
+    `classifier` of what is returned. Raises ValueError for NaN or labels that do not fit x.
+    """
+    _input.finite(x=x)
+    _input.same_size(examples=len(x), labels=len(labels))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = mlp([x.shape[-1], 4 * width, width], "relu").append(nn.ReLU()).to(x)
+        head = nn.Linear(width, int(labels.max()) + 1).to(x)
+    classifier = nn.Sequential(body, head)
+    optimiser = torch.optim.Adam(classifier.parameters(), lr=2e-3)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(_input.whole("steps", steps)):
+        rows = torch.randint(len(x), (128,), generator=generator).to(x.device)
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(classifier(x[rows]), labels[rows]).backward()
+        optimiser.step()
+
+    @torch.no_grad()
+    def last_layer(pictures: Tensor) -> Tensor:
+        return body(pictures)
+
+    last_layer.classifier = classifier
+    return last_layer
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """The squared Fréchet distance of the Gaussians fitted to two sets of features (examples, k).
+
+    It is ‖μ_a − μ_b‖² + tr(C_a + C_b − 2(C_a C_b)^½). Raises ValueError for NaN, different k or fewer than two examples.
+    """
+    _check_sets(a, b)
+    a, b = a.double(), b.double()
+    mean = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    covariances = a.mT.cov(), b.mT.cov()
+    root = _square_root(covariances[0])
+    shared = torch.linalg.eigvalsh(root @ covariances[1] @ root).clamp(min=0).sqrt().sum()
+    return float(mean + covariances[0].trace() + covariances[1].trace() - 2 * shared)
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, float]:
+    """The share of fake features (examples, k) among the real ones, and of real among the fake: fidelity and variety.
+
+    A point counts as among a set if it is no farther from some member than that member's k-th nearest neighbour in the
+    set. Raises ValueError for NaN, different sizes of the features, or sets of k or fewer.
+    """
+    _check_sets(real, fake)
+    if min(len(real), len(fake)) <= _input.whole("k", k):
+        raise ValueError(f"Each set needs more than k = {k} examples, but they have {len(real)} and {len(fake)}.")
+    return _covered(fake, real, k), _covered(real, fake, k)
+
+
+def two_sample_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> float:
+    """How often a nearest neighbour tells real features from fake ones: ½ where they are alike, 1 where never.
+
+    Each feature of the two sets (examples, k), of equal size, asks its nearest neighbour among all the others. `seed`
+    cuts the larger set down. Raises ValueError for NaN, different sizes of the features or fewer than two examples.
+    """
+    _check_sets(real, fake)
+    count, generator = min(len(real), len(fake)), torch.Generator().manual_seed(seed)
+    both = torch.cat([s[torch.randperm(len(s), generator=generator)[:count].to(s.device)] for s in (real, fake)])
+    nearest = torch.cdist(both, both).fill_diagonal_(torch.inf).argmin(-1)
+    index = torch.arange(len(both), device=both.device)
+    return float(((nearest < count) == (index < count)).double().mean())
+
+
+def _covered(points: Tensor, members: Tensor, k: int) -> float:
+    radius = torch.cdist(members, members).kthvalue(k + 1, dim=-1).values  # the nearest of all is the member itself
+    return float((torch.cdist(points, members) <= radius).any(-1).double().mean())
+
+
+def _square_root(matrix: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors * values.clamp(min=0).sqrt() @ vectors.mT
+
+
+def _check_maps(A: Tensor, W: Tensor) -> None:
+    _input.finite(A=A, W=W)
+    if A.ndim != 2 or A.shape != W.shape:
+        raise ValueError(f"A and W must both be (n, d), but they are {tuple(A.shape)} and {tuple(W.shape)}.")
+
+
+def _check_sets(a: Tensor, b: Tensor) -> None:
+    _input.finite(a=a, b=b)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(
+            f"Two sets of features must be (examples, k) with one k and two examples or more, but they are "
+            f"{tuple(a.shape)} and {tuple(b.shape)}."
+        )

@@ -1,0 +1,330 @@
+"""The built book as its reader has it: files opened in a browser, without a network."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+import yaml
+from browser import MISSING, Browser, chromium
+from bs4 import BeautifulSoup
+from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+ROOT = Path(__file__).parent.parent
+FOREIGN = ("http", "https", "mailto", "data", "javascript")
+PHONE = 375  # pixels
+needs_browser = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+
+def pages_of(book: Path) -> list[Path]:
+    return [page for page in sorted(book.rglob("*.html")) if "_static" not in page.parts]
+
+
+def parse(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(), "html.parser")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+# --- the files
+
+
+def chapters(toc: dict) -> list[str]:
+    """All files of a table of contents."""
+    below = [item for key in ("parts", "chapters", "sections") for item in toc.get(key, [])]
+    own = [toc[key] for key in ("root", "file") if key in toc]
+    return own + [name for item in below for name in chapters(item)]
+
+
+def test_every_page_of_the_table_of_contents_is_there(built_book):
+    files = chapters(yaml.safe_load((ROOT / "_toc.yml").read_text()))
+    assert "book/index" in files
+    assert [name for name in ["index", *files] if not (built_book / f"{name}.html").is_file()] == []
+
+
+def dead_links(book: Path) -> list[str]:
+    """Links and sources of all pages that lead to no file of the book, or to no anchor in it."""
+    soups = {page: parse(page) for page in pages_of(book)}
+    anchors = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in soups.items()}
+    dead = []
+    for page, soup in soups.items():
+        for tag in soup.find_all(lambda tag: tag.get("href") or tag.get("src")):
+            link = urlsplit(tag.get("href") or tag.get("src"))
+            if link.scheme in FOREIGN or tag.name == "use":
+                continue
+            target = (page.parent / unquote(link.path)).resolve() if link.path else page
+            fragment = unquote(link.fragment)
+            if not target.is_file() or (fragment and fragment not in anchors.get(target, {fragment})):
+                dead.append(f"{page.relative_to(book)} → {link.geturl()}")
+    return dead
+
+
+def test_no_link_inside_the_book_is_dead(built_book):
+    assert dead_links(built_book) == []
+
+
+def test_a_dead_link_is_found(tmp_path):
+    links = '<p id="here"><a href="#here">a</a><a href="#gone">b</a><img src="gone.png"><a href="b.html#no">c</a>'
+    (tmp_path / "a.html").write_text(links)
+    (tmp_path / "b.html").write_text("<p>")
+    assert dead_links(tmp_path) == ["a.html → #gone", "a.html → gone.png", "a.html → b.html#no"]
+
+
+def silent_images(soup: BeautifulSoup) -> list[str]:
+    """Images and drawings in the text that a screen reader could not read out."""
+    article = soup.find("article") or soup
+    images = [tag for tag in article.find_all("img") if not tag.get("alt", "").strip()]
+    drawings = [tag for tag in article.find_all("svg") if tag.get("role") != "img" or not tag.get("aria-label")]
+    return [str(tag)[:100] for tag in images + drawings]
+
+
+def test_every_figure_can_be_read_out(built_book):
+    assert {page.name: silent for page in pages_of(built_book) if (silent := silent_images(parse(page)))} == {}
+
+
+def test_a_silent_figure_is_found():
+    silent = '<img src="a.png"><img src="b.png" alt=" "><svg aria-label="no role"></svg><svg role="img"></svg>'
+    spoken = '<img src="c.png" alt="c"><svg role="img" aria-label="d"></svg>'
+    assert len(silent_images(BeautifulSoup(silent + spoken, "html.parser"))) == 4
+
+
+def test_names_inside_the_drawings_of_a_page_are_unique(built_book):
+    for page in pages_of(built_book):
+        names = [tag["id"] for drawing in parse(page).select(".gl-picture") for tag in drawing.find_all(id=True)]
+        assert len(names) == len(set(names)), page.name
+
+
+def test_pages_keep_their_weight(built_book):
+    """DESIGN.md: 200 kB of HTML, 400 kB where a figure is live, at most 250 kB for that figure."""
+    for page in pages_of(built_book):
+        live = parse(page).select(".gl-live")
+        assert page.stat().st_size < (400_000 if live else 200_000), page.name
+        assert all(len(str(figure)) < 250_000 for figure in live), page.name
+
+
+def test_pages_carry_no_widgets_and_no_script_from_elsewhere(built_book):
+    for page in pages_of(built_book):
+        sources = [tag["src"] for tag in parse(page).find_all("script", src=True)]
+        assert all(urlsplit(source).scheme == "" for source in sources), page.name
+        assert "application/vnd.jupyter.widget" not in page.read_text(), page.name
+
+
+def test_launch_and_download_buttons_lead_to_the_notebook(built_book):
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    organisation = address.removeprefix("https://github.com")
+    for source in sorted((ROOT / "book").glob("*.ipynb")):
+        links = [tag["href"] for tag in parse(built_book / "book" / f"{source.stem}.html").find_all("a", href=True)]
+        for host in ("mybinder.org", "colab.research.google.com"):
+            launch = [link for link in links if host in link]
+            assert any(organisation in link and link.endswith(f"book/{source.name}") for link in launch), launch
+        assert f"../_sources/book/{source.name}" in links
+        assert (built_book / "_sources" / "book" / source.name).read_bytes() == source.read_bytes()
+
+
+# --- the browser
+
+
+@needs_browser
+def test_pages_ask_no_other_host_and_have_no_errors(built_book, browser):
+    browser.look()
+    seen = {page.name: browser.open(page) for page in pages_of(built_book)}
+    assert {name: faults for name, faults in seen.items() if faults != ([], [])} == {}
+
+
+@needs_browser
+def test_a_request_and_an_error_are_noticed(tmp_path, browser):
+    browser.look()
+    page = tmp_path / "page.html"
+    page.write_text('<img src="https://example.invalid/a.png"><img src="gone.png"><script>console.error("oh")</script>')
+    requests, errors = browser.open(page)
+    assert requests == ["https://example.invalid/a.png"]
+    assert any("gone.png" in error for error in errors)
+    assert any("oh" in error for error in errors)
+
+
+# What stands in the text, reaches beyond the right edge and cannot be scrolled to inside its own box.
+CUT_OFF = """
+const edge = document.documentElement.clientWidth + 1;
+const scrolls = (tag) => tag && (/auto|scroll/.test(getComputedStyle(tag).overflowX) || scrolls(tag.parentElement));
+const beyond = [...document.querySelectorAll("article *")].filter(
+  (tag) => tag.getBoundingClientRect().right > edge && tag.getClientRects().length && !scrolls(tag));
+return [document.documentElement.scrollWidth, beyond.map((tag) => tag.outerHTML.slice(0, 90))];
+"""
+
+
+@needs_browser
+def test_a_phone_needs_no_sideways_scrolling(built_book, browser):
+    browser.look(width=PHONE, height=800)
+    wide = {}
+    for page in pages_of(built_book):
+        browser.open(page)
+        width, beyond = browser.run(CUT_OFF)
+        if width > PHONE or beyond:
+            wide[page.name] = width, beyond
+    assert wide == {}
+
+
+@needs_browser
+def test_what_is_too_wide_is_noticed(tmp_path, browser):
+    browser.look(width=PHONE, height=800)
+    page = tmp_path / "page.html"
+    phone = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    page.write_text(phone + '<article><div style="overflow-x:auto"><p style="width:900px">fine</p></div></article>')
+    browser.open(page)
+    assert browser.run(CUT_OFF) == [PHONE, []]
+    page.write_text(phone + '<article><div style="overflow:hidden"><p style="width:900px">cut</p></div></article>')
+    browser.open(page)
+    assert browser.run(CUT_OFF) == [PHONE, ['<p style="width:900px">cut</p>']]
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_icons_are_drawn_without_the_icon_script(built_book, browser, dark):
+    browser.look(dark=dark)
+    browser.open(built_book / "book" / "index.html")
+    icons = """return [...document.querySelectorAll("i[class*=fa-]")].filter((icon) => icon.getClientRects().length)
+      .map((icon) => getComputedStyle(icon, "::before").content)"""
+    drawn = browser.run(icons)
+    assert len(drawn) >= 3
+    assert "none" not in drawn
+    assert browser.run('return document.fonts.check("900 16px \'Font Awesome 6 Free\'")')
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
+
+
+def differing(one: np.ndarray, other: np.ndarray) -> int:
+    """How many pixels of two pictures clearly differ."""
+    return int((np.abs(one - other).max(axis=2) > 40).sum())
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_keyboard_moves_the_slider_and_the_picture_follows(built_book, browser, dark):
+    browser.look(dark=dark)
+    live_pages = [page for page in pages_of(built_book) if parse(page).select(".gl-live")]
+    assert live_pages
+    for page in live_pages:
+        browser.open(page)
+        for figure in browser.driver.find_elements(By.CSS_SELECTOR, ".gl-live"):
+            move_and_compare(figure)
+
+
+def move_and_compare(figure) -> None:
+    """Press Home, then each step to the right: picture, value and words change each time, and nothing else moves."""
+    picture, slider = figure.find_element(By.CSS_SELECTOR, ".gl-picture"), figure.find_element(By.TAG_NAME, "input")
+    value, drawing = figure.find_element(By.TAG_NAME, "output"), picture.find_element(By.TAG_NAME, "svg")
+    items = figure.find_elements(By.CSS_SELECTOR, ".gl-words li")
+    place = figure.rect
+    slider.send_keys(Keys.HOME)
+    before = first = pixels(picture.screenshot_as_png)
+    for item in items[1:]:
+        slider.send_keys(Keys.ARROW_RIGHT)
+        after = pixels(picture.screenshot_as_png)
+        assert differing(before, after) > 20
+        assert value.text == item.get_attribute("data-label")
+        assert slider.get_attribute("aria-valuetext").endswith(f"= {value.text}")
+        assert drawing.get_attribute("aria-label") == item.get_attribute("textContent")
+        before = after
+    slider.send_keys(Keys.HOME)
+    assert differing(first, pixels(picture.screenshot_as_png)) == 0
+    assert figure.rect == place
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_pictures_stand_out_from_the_page_in_both_modes(built_book, browser, dark):
+    browser.look(dark=dark)
+    for page in pages_of(built_book):
+        browser.open(page)
+        for picture in browser.driver.find_elements(By.CSS_SELECTOR, ".gl-picture"):
+            seen = pixels(picture.screenshot_as_png)
+            paper = seen[0, 0]
+            assert (paper.mean() < 60) == dark, f"{page.name}: a light ground behind a picture in dark mode"
+            assert (np.abs(seen - paper).max(axis=2) > 100).mean() > 0.005, f"{page.name}: an empty picture"
+
+
+@needs_browser
+def test_text_and_a_frame_are_there_without_scripts(built_book, browser):
+    browser.look(scripts=False)
+    for page in [page for page in pages_of(built_book) if parse(page).select(".gl-live")]:
+        browser.driver.get(page.as_uri())
+        heading = browser.driver.find_element(By.TAG_NAME, "h1")
+        assert heading.is_displayed()
+        figure = browser.driver.find_element(By.CSS_SELECTOR, ".gl-live")
+        seen = pixels(figure.find_element(By.CSS_SELECTOR, ".gl-picture").screenshot_as_png)
+        assert (np.abs(seen - seen[0, 0]).max(axis=2) > 100).mean() > 0.005
+        assert not figure.find_element(By.TAG_NAME, "input").is_displayed()
+        assert figure.find_element(By.TAG_NAME, "summary").is_displayed()
+
+
+# --- builds that must fail
+
+CHAPTER = """\
+---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+"""
+FAULTS = {
+    "![A missing image.](gone.png)": "image file not readable",
+    "![](_static/logo.svg)": "an image has no alt text",
+    "See {ref}`nowhere`.": "nowhere",
+    "See {eq}`eq-nowhere`.": "eq-nowhere",
+    "See {cite}`nobody1900`.": "nobody1900",
+    "See [there](nowhere.md).": "nowhere.md",
+}
+
+
+def build(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Build a book of one page with the configuration, the extensions and the style of the real one."""
+    shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")
+    shutil.copytree(ROOT / "book" / "_ext", folder / "book" / "_ext")
+    shutil.copy(ROOT / "_config.yml", folder)
+    shutil.copy(ROOT / "book" / "references.bib", folder / "book")
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    (folder / "book" / "index.md").write_text(text)
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", ".", "-W", "--keep-going", "-n"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_sound_page_builds(tmp_path):
+    built = build(tmp_path, "# A page\n\n![The sign of the book.](_static/logo.svg)\n")
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "_build" / "html" / "book" / "index.html").exists()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_page_with_a_fault_fails_the_build(tmp_path, fault):
+    built = build(tmp_path, f"# A page\n\n{fault}\n")
+    assert built.returncode != 0
+    assert FAULTS[fault] in built.stdout + built.stderr
+
+
+def test_a_failing_cell_fails_the_build(tmp_path):
+    built = build(tmp_path, f"{CHAPTER}\n# A page\n\n```{{code-cell}}\nraise OSError('the cell gave up')\n```\n")
+    assert built.returncode != 0
+    assert "the cell gave up" in built.stdout + built.stderr
+
+
+def test_a_bare_figure_of_a_cell_fails_the_build(tmp_path):
+    cell = "from matplotlib import pyplot\npyplot.plot([1, 2]);"
+    built = build(tmp_path, f"{CHAPTER}\n# A page\n\n```{{code-cell}}\n{cell}\n```\n")
+    assert built.returncode != 0
+    assert "an image has no alt text" in built.stdout + built.stderr
