@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +44,8 @@ def gap(
     """How far GRAE ("full") or GRAE≈ ("diagonal") is from the β-VAE loss with the covariance that is best for it.
 
     Both losses are taken at the codes h of the rows of x (examples, n), the second with `samples` draws from N(h, Σ) in
-    pairs h ± Lε, which cancel every odd term. Raises ValueError for β ≤ 0, NaN, another family or an odd number of samples.
+    pairs h ± Lε, which cancel every odd term. Raises ValueError for β ≤ 0, NaN, another family or an odd number of
+    samples.
     """
     if family not in ("full", "diagonal"):
         raise ValueError(f"GRAE goes with the full and GRAE≈ with the diagonal family, not with {family!r}.")
@@ -61,9 +61,8 @@ def gap(
     else:
         deterministic = objectives.grae_bound(log_prob, hessian.diagonal(dim1=-2, dim2=-1), h, beta)
     q = Posterior(h, torch.linalg.cholesky(posteriors.optimal_covariance(hessian, beta, family)))
-    noise = torch.randn(samples // 2, *h.shape, generator=torch.Generator().manual_seed(seed), dtype=h.dtype).to(
-        h.device
-    )
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(samples // 2, *h.shape, generator=generator, dtype=h.dtype).to(h.device)
     pairs = torch.stack([likelihood.log_prob(x, model.decoder(q.sample(side))) for side in (noise, -noise)]).mean(0)
     sampled = objectives.beta_vae(pairs.mean(0), q.kl(), beta)
     error = pairs.mean(-1).std() / len(pairs) ** 0.5 if len(pairs) > 1 else torch.tensor(torch.inf)
@@ -73,8 +72,9 @@ def gap(
 def block_cosines(J: Tensor, block: int) -> tuple[float, float]:
     """How parallel the columns of J are inside and outside the diagonal blocks: the means of |E_x cos(J_i, J_j)|.
 
-    `J` is (examples, n, d). The cosines keep their sign until they are averaged over the examples: |cos| alone would hide
-    the effect. Raises ValueError for NaN, a shape that is no Jacobian's, or a block size that leaves nothing on one side.
+    `J` is (examples, n, d). The cosines keep their sign until they are averaged over the examples: |cos| alone would
+    hide the effect. Raises ValueError for NaN, a shape that is no Jacobian's, or a block size that leaves nothing on
+    one side.
     """
     metric = geometry.metric(J)
     d = metric.shape[-1]
@@ -95,7 +95,7 @@ def nats_between_blocks(hessian: Tensor, beta: float, family: str = "block", blo
     `posteriors.optimal_covariance` raises.
     """
     best, restricted = (posteriors.optimal_covariance(hessian, beta, *f) for f in (("full",), (family, block)))
-    return 0.5 * (posteriors.log_determinant(best) - posteriors.log_determinant(restricted)).neg()
+    return 0.5 * (posteriors.log_determinant(best) - posteriors.log_determinant(restricted))
 
 
 def rotation_error(A: Tensor, W: Tensor) -> float:
@@ -151,41 +151,32 @@ def samples(
     return (likelihood or Gaussian()).mean(model.decoder(z))
 
 
-def features(
-    x: Tensor, labels: Tensor, *, width: int = 32, steps: int = 600, seed: int = 0
-) -> Callable[[Tensor], Tensor]:
-    """The last hidden layer, of `width` numbers, of a small classifier trained on x (examples, n) and its labels.
+def classifier(x: Tensor, labels: Tensor, *, width: int = 32, steps: int = 600, seed: int = 0) -> nn.Sequential:
+    """A small network trained to tell the classes of x (examples, n) apart by its labels (examples).
 
-    A distance between pictures means something there and little in pixels. The classifier itself is the attribute
-    `classifier` of what is returned. Raises ValueError for NaN or labels that do not fit x.
+    All of it but the last layer, `classifier(…)[:-1]`, gives `width` features of a picture, in which a distance means
+    something. Raises ValueError for NaN or labels that do not fit x.
     """
     _input.finite(x=x)
     _input.same_size(examples=len(x), labels=len(labels))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body = mlp([x.shape[-1], 4 * width, width], "relu").append(nn.ReLU()).to(x)
-        head = nn.Linear(width, int(labels.max()) + 1).to(x)
-    classifier = nn.Sequential(body, head)
-    optimiser = torch.optim.Adam(classifier.parameters(), lr=2e-3)
+        net = mlp([x.shape[-1], 4 * width, width, int(labels.max()) + 1], "relu").to(x)
+    optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(_input.whole("steps", steps)):
         rows = torch.randint(len(x), (128,), generator=generator).to(x.device)
         optimiser.zero_grad()
-        nn.functional.cross_entropy(classifier(x[rows]), labels[rows]).backward()
+        nn.functional.cross_entropy(net(x[rows]), labels[rows]).backward()
         optimiser.step()
-
-    @torch.no_grad()
-    def last_layer(pictures: Tensor) -> Tensor:
-        return body(pictures)
-
-    last_layer.classifier = classifier
-    return last_layer
+    return net.requires_grad_(False)
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """The squared Fréchet distance of the Gaussians fitted to two sets of features (examples, k).
 
-    It is ‖μ_a − μ_b‖² + tr(C_a + C_b − 2(C_a C_b)^½). Raises ValueError for NaN, different k or fewer than two examples.
+    It is ‖μ_a − μ_b‖² + tr(C_a + C_b − 2(C_a C_b)^½). Raises ValueError for NaN, different k or fewer than two
+    examples.
     """
     _check_sets(a, b)
     a, b = a.double(), b.double()

@@ -51,6 +51,11 @@ class Browser:
     def run(self, script: str, *arguments: object) -> object:
         return self.driver.execute_script(script, *arguments)
 
+    def spoken(self) -> list[tuple[str, str]]:
+        """Role and name of all that a screen reader finds on the page; works without scripts too."""
+        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        return [(node["role"]["value"], node["name"]["value"]) for node in nodes if "name" in node]
+
     def _drain(self) -> tuple[list[str], list[str]]:
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]

@@ -81,7 +81,8 @@ def test_a_function_that_works_but_still_returns_an_ellipsis_is_unanswered() -> 
 
 
 @pytest.mark.parametrize(
-    ("exercise_id", "near"), [("optcov", "opt-cov"), ("zzzzzz", "The text of"), (3, "The text of"), (None, "The text of")]
+    ("exercise_id", "near"),
+    [("optcov", "opt-cov"), ("zzzzzz", "The text of"), (3, "The text of"), (None, "The text of")],
 )
 def test_an_unknown_exercise_is_answered_with_the_nearest(exercise_id: object, near: str) -> None:
     result = check(exercise_id, ANSWER)
@@ -143,12 +144,15 @@ def test_sympy_objects_that_are_wrong(answer: object, state: str, words: str) ->
     assert words in result.text
 
 
-NUMBER = Exercise("third", "1/3 to two digits?", {}, answer="1/3", tolerance=0.005, mistakes=(Mistake("3", "Turn it."),))
+NUMBER = Exercise(
+    "third", "1/3 to two digits?", {}, answer="1/3", tolerance=0.005, mistakes=(Mistake("3", "Turn it."),)
+)
 MATRIX = Exercise("eye", "The 2 × 2 identity?", {}, answer="[[1, 0], [0, 1]]")
 
 
 @pytest.mark.parametrize(
-    "answer", [0.333, "0.333", 1 / 3, np.float32(1 / 3), torch.tensor(0.3333), sp.Rational(1, 3), "1/3", np.array(0.33333)]
+    "answer",
+    [0.333, "0.333", 1 / 3, np.float32(1 / 3), torch.tensor(0.3333), sp.Rational(1, 3), "1/3", np.array(0.33333)],
 )
 def test_numbers_that_are_right(answer: object) -> None:
     assert mark(NUMBER, answer)
@@ -164,7 +168,8 @@ def test_a_number_finds_its_known_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [torch.eye(2), np.eye(2), [[1, 0], [0, 1]], ((1.0, 0), [0, 1]), sp.eye(2), torch.nn.Parameter(torch.eye(2))]
+    "answer",
+    [torch.eye(2), np.eye(2), [[1, 0], [0, 1]], ((1.0, 0), [0, 1]), sp.eye(2), torch.nn.Parameter(torch.eye(2))],
 )
 def test_tensors_that_are_right(answer: object) -> None:
     assert mark(MATRIX, answer)
@@ -239,6 +244,7 @@ def test_a_formula_for_a_function_exercise() -> None:
         ("regulariser", "beta/2*logdet(I_d + T(J)@J/beta) + beta/2*logdet(S)", None),
         ("kl-gauss", "(tr(S) + norm2(h) - n - logdet(S))/2", "n for d"),
         ("kl-gauss", "(tr(inv(S)) + norm2(h) - d - logdet(S))/2", "inverse"),
+        ("gauss-newton", "T(J)@T(H@J)", "order"),
         ("second-moment", "norm2(h) + 3*tr(S)", None),
         ("second-moment", "norm2(h) + 2*tr(S)", "factor"),
         ("linear-column-norm", "2*lam - beta", "factor"),
@@ -309,7 +315,7 @@ FAULTS = [
     (lambda J, curvature, beta: print(J), "returns None"),
     (lambda J, curvature, beta: 1.0 + 0 * beta, "returns a “float”, not a tensor"),
     (lambda J, curvature, beta: (J, J), "return a single tensor"),
-    (lambda J, curvature, beta: (yield 1), "use `return`, not `yield`"),
+    (lambda J, curvature, beta: (yield 1), "use “return”, not “yield”"),
     (changes_input, "changes its input J"),
     (lambda J, curvature, beta: variances(J, curvature, beta)[..., None], "shape (3, 1), but (3,) is asked for"),
     (lambda J, curvature, beta: J[..., 0] * 3, "Axis -1 has size n = 5 where d = 3 belongs"),
@@ -318,7 +324,9 @@ FAULTS = [
     (lambda J, curvature, beta: variances(J, curvature, beta) / 0, "holds NaN or infinity"),
     (lambda J, curvature, beta: variances(J, curvature, beta) ** 3, "3 of 3 entries are not right"),
     (
-        lambda J, curvature, beta: 1 / (1 - (curvature[..., None] * J**2).reshape(-1, *J.shape[-2:]).sum((0, 1)) / beta),
+        lambda J, curvature, beta: (
+            1 / (1 - (curvature[..., None] * J**2).reshape(-1, *J.shape[-2:]).sum((0, 1)) / beta)
+        ),
         "Count axes from the end",
     ),
     (lambda J, curvature, beta: variances(J, curvature, beta) + torch.rand(()) * 1e-12, "gives two results"),
@@ -423,7 +431,9 @@ def test_an_exercise_needs_an_answer_or_a_function() -> None:
 
 def test_a_reference_may_be_given_by_its_place() -> None:
     exercise = Exercise(
-        "a", "?", {"J": "matrix:n,d", "curvature": "negvector:n", "beta": "pos"},
+        "a",
+        "?",
+        {"J": "matrix:n,d", "curvature": "negvector:n", "beta": "pos"},
         function="gradelib.exercises.chapter06:optimal_variances",
     )
     assert mark(exercise, variances)

@@ -20,7 +20,7 @@ PROMISES = {
     "negvector:n": lambda x: (x < 0).all(),
     "sym:d": lambda x: (x == x.T).all(),
     "spd:d": lambda x: (x == x.T).all() and np.linalg.eigvalsh(x).min() > 0.1,
-    "contraction:d": lambda x: 0 < np.linalg.eigvalsh(x).min() and np.linalg.eigvalsh(x).max() < 1,
+    "contraction:d": lambda x: np.linalg.eigvalsh(x).min() > 0 and np.linalg.eigvalsh(x).max() < 1,
     "negdiag:n": lambda x: (np.diag(np.diag(x)) == x).all() and (np.diag(x) < 0).all(),
     "orth:d": lambda x: np.allclose(x @ x.T, np.eye(3), atol=1e-14),
     "eye:d": lambda x: (x == np.eye(3)).all(),

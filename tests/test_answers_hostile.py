@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -40,8 +41,7 @@ class Evil:
 
 
 class EvilMeta(type):
-    __repr__ = __str__ = __eq__ = __instancecheck__ = __subclasscheck__ = trap
-    __hash__ = type.__hash__
+    __repr__ = __str__ = __eq__ = __hash__ = __instancecheck__ = __subclasscheck__ = trap
     __name__ = property(trap)
 
 
@@ -64,7 +64,7 @@ class EvilList(list):
 
 
 class EvilArray(np.ndarray):
-    tolist = __array_finalize__ = trap
+    tolist = __array_function__ = __len__ = trap
 
 
 class EvilTensor(torch.Tensor):
@@ -85,11 +85,23 @@ def evil_module_class() -> object:
     return type("Odd", (), {"__module__": EvilText("sympy.x")})()
 
 
+def quietly(function: Callable, *args: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*args)
+
+
+def evil_array() -> np.ndarray:
+    array = np.empty(2, dtype=object)
+    array[0] = Evil()
+    return array
+
+
 def tower(levels: int) -> sp.Expr:
     """Every level holds the one below twice: 2 ** levels nodes when written out, few when shared."""
     node = sp.Symbol("w")
     for _ in range(levels):
-        node = sp.Mul(sp.exp(node), sp.log(node), evaluate=False)
+        node = sp.Add(node, node, evaluate=False)
     return node
 
 
@@ -187,8 +199,8 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "evil number": lambda: EvilNumber(1.0),
     "evil list": lambda: EvilList([1.0]),
     "evil in a list": lambda: [Evil(), Evil()],
-    "evil in an array": lambda: np.array([Evil(), None], dtype=object),
-    "evil array": lambda: np.ndarray.__new__(np.ndarray, 3).view(np.ndarray),
+    "evil in an array": evil_array,
+    "evil array": lambda: np.zeros(3).view(EvilArray),
     "evil symbol": lambda: EvilSymbol("w"),
     "evil in sympy": lambda: sp.Basic.__new__(sp.Add, Evil(), Evil()),
     "code in a symbol": lambda: sp.Symbol("__import__('os').system('touch /tmp/pwned')"),
@@ -210,11 +222,11 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "complex tensor": lambda: torch.ones(3, dtype=torch.complex64),
     "empty tensor": lambda: torch.ones(0),
     "nan tensor": lambda: torch.full((3, 3), float("nan")),
-    "quantised tensor": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+    "quantised tensor": lambda: quietly(torch.quantize_per_tensor, torch.ones(3), 0.1, 0, torch.qint8),
     "record array": lambda: np.zeros(3, dtype="i4,f8"),
     "date array": lambda: np.zeros(3, dtype="M8[s]"),
     "text array": lambda: np.array(["beta"]),
-    "matrix": lambda: np.matrix([[1.0]]),
+    "matrix": lambda: quietly(np.matrix, [[1.0]]),
     "nested list": lambda: nested_list(10**5),
     "cyclic list": cyclic,
     "long list": lambda: [0.0] * 10**6,
@@ -239,7 +251,7 @@ def endless_and_catching(J, H, beta):
     while True:
         try:
             time.sleep(100)
-        except BaseException:  # noqa: S112
+        except BaseException:
             continue
 
 

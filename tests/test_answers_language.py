@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import mpmath
@@ -212,8 +213,6 @@ def test_text_reads_back_into_the_same_tree(root: Op) -> None:
 
 @settings(max_examples=500, deadline=None, derandomize=True)
 @given(st.text(max_size=60))
-def test_any_text_is_read_or_refused_in_a_sentence(text: str) -> None:
-    try:
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(Unreadable):
         parse(text, ["J"])
-    except Unreadable as error:
-        assert str(error).endswith((".", "?", "…)."))

@@ -197,9 +197,11 @@ def test_check_itself_gives_the_verdict_of_the_second_route(exercise: Exercise) 
 
 def test_each_kind_of_mutant_occurs() -> None:
     text = "beta/2*sum(log(1 + colnorm2(J)/beta)) - logdet(inv(S)@T(R)@R) + tr(I_d)*d + s**2"
-    found = Counter(name for name, _ in mutants(parse(text), {"S": "spd:d", "J": "matrix:n,d", "R": "orth:d", "s": "pos"}))
+    found = Counter(
+        name for name, _ in mutants(parse(text), {"S": "spd:d", "J": "matrix:n,d", "R": "orth:d", "s": "pos"})
+    )
     kinds = mutants.__doc__.split("The names:")[1].split("A mutant")[0]
-    assert {word for word in kinds.split("`")[1::2]} == set(found)
+    assert set(kinds.split("`")[1::2]) == set(found)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Data sets against their sources."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -40,3 +43,119 @@ def test_the_split_is_the_same_every_time_and_leaves_the_global_random_state_alo
 def test_an_unknown_name_is_answered_with_the_nearest():
     with refused("'digit'", "Did you mean 'digits'?"):
         datasets.load("digit")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_synthetic_data_are_the_decoded_latents_with_a_little_noise(dtype):
+    data = datasets.load("synthetic", dtype)
+    W = data.mixing
+    assert data.train.shape == data.test.shape == (200, 6)
+    assert {t.dtype for t in (data.train, data.test, W, data.train_latents)} == {dtype}
+    torch.testing.assert_close(W.mT @ W, torch.diag(torch.tensor([4.0, 1.0], dtype=dtype)), atol=1e-5, rtol=0)
+    for x, z in ((data.train, data.train_latents), (data.test, data.test_latents)):
+        a = z @ W.mT
+        noise = x - torch.where(a > 0, a, 0.2 * a)
+        assert 0.046 < noise.std() < 0.054
+        assert abs(noise.mean()) < 0.006
+    torch.testing.assert_close(data.train_latents.mT.cov(), torch.eye(2, dtype=dtype), atol=0.25, rtol=0)
+
+
+def test_synthetic_data_depend_on_the_seed_alone():
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    first = datasets.synthetic(seed=1, n=5, norms=(3.0, 2.0, 1.0), noise=0.1, examples=7)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first.train.shape == (7, 5)
+    assert first.mixing.shape == (5, 3)
+    again = datasets.synthetic(seed=1, n=5, norms=(3.0, 2.0, 1.0), noise=0.1, examples=7)
+    assert torch.equal(first.train, again.train)
+    assert not torch.equal(first.train, datasets.synthetic(seed=2, n=5, norms=(3.0, 2.0, 1.0), examples=7).train)
+
+
+def test_bad_settings_of_the_synthetic_data_are_refused():
+    with refused("n ≥ d"):
+        datasets.synthetic(n=1)
+    with refused("norms", "above 0"):
+        datasets.synthetic(norms=(1.0, 0.0))
+    with refused("noise", "above 0"):
+        datasets.synthetic(noise=0.0)
+    with refused("examples", "whole number"):
+        datasets.synthetic(examples=0)
+    with refused("'mnist' and 'celeba'", "'digits'"):
+        datasets.load("digits", limit=3)
+
+
+def picture_folder(hub, folder, pictures, labels=None):
+    """A folder as the hub keeps one: a parquet file for each half, with pictures as PNG and, it may be, labels."""
+    import pyarrow
+    from PIL import Image
+    from pyarrow import parquet
+
+    def png(pixels):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "png")
+        return {"bytes": file.getvalue(), "path": None}
+
+    columns = {"image": [png(pixels) for pixels in pictures]} | ({"label": labels} if labels else {})
+    kinds = {"image": hub.Image()} | ({"label": hub.Value("int64")} if labels else {})
+    table = pyarrow.table(columns, schema=hub.Features(kinds).arrow_schema)
+    for half in ("train", "test"):
+        parquet.write_table(table, folder / f"{half}-00000-of-00001.parquet")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path_factory):
+    """A folder whose name has no "test" in it, which the hub would take for the name of a half."""
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """The package `datasets`, offline, with a cache of the test's own."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    package = pytest.importorskip("datasets", reason="needs the optional package datasets")
+    monkeypatch.setattr(package.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(package.config, "HF_HUB_OFFLINE", True)
+    package.disable_progress_bars()
+    return package
+
+
+def test_mnist_pictures_become_rows_between_0_and_1(hub, folder):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    picture_folder(hub, folder, list(pictures), labels=[3, 1, 4, 1, 5])
+    data = datasets.load("mnist", torch.float64, source=folder)
+    assert torch.equal(data.train, torch.from_numpy(pictures.reshape(5, 784) / 255))
+    assert data.train_labels.tolist() == data.test_labels.tolist() == [3, 1, 4, 1, 5]
+    assert (data.image_shape, data.scale, data.n) == ((28, 28), 1.0, 784)
+    assert torch.equal(datasets.load("mnist", torch.float64, limit=2, source=folder).test, data.test[:2])
+    with refused("limit", "whole number"):
+        datasets.load("mnist", limit=0, source=folder)
+
+
+def test_celeba_pictures_lose_their_borders_and_shrink(hub, folder):
+    """A red face in a 178×218 picture with a blue frame that the middle 148×148 pixels do not reach."""
+    picture = np.zeros((218, 178, 3), dtype=np.uint8)
+    picture[..., 2] = 255
+    picture[35:183, 15:163] = (255, 0, 0)
+    data = datasets.load("celeba", source=picture_folder(hub, folder, [picture]))
+    assert data.image_shape == (64, 64, 3)
+    torch.testing.assert_close(data.train.reshape(-1, 3), torch.tensor([1.0, 0.0, 0.0]).expand(4096, 3))
+    assert data.train_labels.tolist() == [0]
+
+
+def test_pictures_of_another_size_are_refused(hub, folder):
+    picture_folder(hub, folder, [np.zeros((27, 28), dtype=np.uint8)], labels=[0])
+    with refused("28 pixels wide", "(28, 27)"):
+        datasets.load("mnist", source=folder)
+
+
+def test_without_a_network_a_sentence_says_what_to_do(hub):
+    with pytest.raises(ConnectionError, match=r"'mnist' is not on this machine .* 'digits', which needs none\.$"):
+        datasets.load("mnist", source="nobody/no-such-pictures")
+
+
+def test_without_the_optional_package_a_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ImportError, match=r"^'celeba' needs .* pip install 'gradelib\[images\]'\.$"):
+        datasets.load("celeba")

@@ -167,3 +167,197 @@ def test_cpu_and_gpu_agree():
     torch.testing.assert_close(there.losses, alone.losses)
     torch.testing.assert_close(weights(there.model), weights(alone.model))
     assert there.model.decoder[0].weight.device == X.device
+
+
+def value_by_hand(model, x, beta, objective):
+    """The deterministic losses from reverse-mode Jacobians and torch's own determinants."""
+    h = model.encoder(x)[:, : model.d]
+    J = torch.stack([torch.autograd.functional.jacobian(lambda z: model.decoder[:](z), row) for row in h])
+    metric, log_prob = J.mT @ J, torch.distributions.Normal(model.decoder(h), 1.0).log_prob(x).sum(-1)
+    eye = torch.eye(model.d, dtype=x.dtype)
+    if objective == "taylor":
+        q = model.posterior(x)
+        prior = torch.distributions.MultivariateNormal(torch.zeros_like(h), eye)
+        kl = torch.distributions.kl_divergence(torch.distributions.MultivariateNormal(h, q.covariance), prior)
+        return (beta * kl - log_prob + 0.5 * (metric * q.covariance).sum((-2, -1))).mean()
+    logs = (
+        torch.logdet(eye + metric / beta)
+        if objective == "grae"
+        else torch.log1p(torch.einsum("bki->bi", J**2) / beta).sum(-1)
+    )
+    return (0.5 * beta * (h.square().sum(-1) + logs) - log_prob).mean()
+
+
+@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound"])
+@pytest.mark.parametrize(("family", "block"), [("full", None), ("diagonal", None)])
+def test_deterministic_objectives_are_their_formulas(objective, family, block):
+    model = make(0, family, block, d=3)
+    loss = training.OBJECTIVES[objective](model, X, normal(40, 3), 0.3, likelihood=Gaussian())
+    torch.testing.assert_close(loss, value_by_hand(model, X, 0.3, objective))
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(0.5), Bernoulli()], ids=repr)
+def test_random_columns_and_parts_average_to_the_bound(likelihood):
+    """Over many draws, within four standard errors; with all columns and the whole batch, to rounding."""
+    model = make(0, d=3)
+    column, bound = training.OBJECTIVES["grae_column"], training.OBJECTIVES["grae_bound"]
+    with torch.no_grad():
+        expected = bound(model, X, normal(40, 3), 0.3, likelihood=likelihood)
+        for options in ({"columns": 1}, {"columns": 2}, {"columns": 1, "fraction": 0.3}):
+            order = torch.Generator().manual_seed(1)
+            draws = torch.stack(
+                [
+                    column(
+                        model,
+                        X[torch.randperm(40, generator=order)],
+                        normal(40, 3, seed=s),
+                        0.3,
+                        likelihood=likelihood,
+                        **options,
+                    )
+                    for s in range(100)
+                ]
+            )
+            assert draws.std() > 1e-4
+            assert (draws.mean() - expected).abs() < 4 * draws.std() / 100**0.5
+        everything = column(model, X, normal(40, 3), 0.3, likelihood=likelihood, columns=3)
+    torch.testing.assert_close(everything, expected)
+
+
+def test_each_column_is_drawn_equally_often_and_never_twice():
+    drawn = normal(30_000, 3).topk(2).indices
+    assert (drawn[:, 0] != drawn[:, 1]).all()
+    share = torch.bincount(drawn.flatten(), minlength=3) / drawn.numel()
+    torch.testing.assert_close(share, torch.full((3,), 1 / 3), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound", "grae_column"])
+def test_the_regulariser_trains_the_decoder(objective):
+    """Its gradient in the decoder's weights, against finite differences: a detached Jacobian would not pass."""
+    model, noise = make(0, d=3), normal(40, 3)
+    weight = model.decoder[0].weight
+    loss = lambda: training.OBJECTIVES[objective](model, X, noise, 2.0, likelihood=Gaussian())  # noqa: E731
+    plain = -Gaussian().log_prob(X, model.decoder(model.posterior(X).mean)).mean()
+    gradient, of_plain = (torch.autograd.grad(value, weight)[0] for value in (loss(), plain))
+    assert (gradient - of_plain).norm() > 0.01 * of_plain.norm()
+    step = 1e-5 * normal(*weight.shape, seed=3)
+    with torch.no_grad():
+        weight += step
+        ahead = loss()
+        weight -= 2 * step
+        behind = loss()
+    assert math.isclose((ahead - behind) / 2, (gradient * step).sum(), rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound", "grae_column"])
+def test_every_objective_trains_alike_alone_and_in_a_grid(objective):
+    options = {"columns": 2, "fraction": 0.5} if objective == "grae_column" else {}
+    settings = SHORT | {"objective": objective, "likelihood": Gaussian(0.5)} | options
+    grid = training.fit_grid(make, X, betas=[0.1, 2.0], seeds=[0, 3], **settings)
+    for (beta, seed), fit in grid.items():
+        alone = training.fit(make(seed), X, beta=beta, seed=seed, **settings)
+        torch.testing.assert_close(fit.losses, alone.losses)
+        torch.testing.assert_close(weights(fit.model), weights(alone.model))
+        assert fit.losses[-1] < fit.losses[0]
+
+
+def test_options_are_checked():
+    column = {"objective": "grae_column"}
+    with refused("'colums'", "Did you mean 'columns'?"):
+        training.fit(make(0), X, beta=0.3, colums=2, **column)
+    with refused("option of grae", "it has none"):
+        training.fit(make(0), X, beta=0.3, objective="grae", columns=2)
+    for bad in ({"columns": 0}, {"columns": 7}, {"columns": 1.0}):
+        with refused("columns"):
+            training.fit(make(0), X, beta=0.3, **bad, **column)
+    for bad in ({"fraction": 0.0}, {"fraction": 1.5}):
+        with refused("fraction"):
+            training.fit(make(0), X, beta=0.3, **bad, **column)
+
+
+LONG = {"steps": 30, "batch_size": 8, "learning_rate": 1e-2}
+
+
+def cut_off(monkeypatch, at):
+    """Kill the run at the start of step `at`."""
+    draw, calls = training._batch, iter(range(1000))
+
+    def batch(*arguments):
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return draw(*arguments)
+
+    monkeypatch.setattr(training, "_batch", batch)
+
+
+def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(monkeypatch, tmp_path):
+    monkeypatch.setattr(training._Checkpoint, "every", 10)
+    whole = training.fit(make(0), X, beta=0.3, **LONG)
+    path = tmp_path / "run.pt"
+    for at in (17, 9):  # the second run begins at step 10 and is killed at step 19
+        with monkeypatch.context() as patch:
+            cut_off(patch, at)
+            with pytest.raises(KeyboardInterrupt):
+                training.fit(make(0), X, beta=0.3, checkpoint=path, **LONG)
+    assert torch.load(path, weights_only=True)["step"] == 10
+    resumed = training.fit(make(1), X, beta=0.3, checkpoint=path, **LONG)
+    assert torch.equal(resumed.losses, whole.losses)
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+    with monkeypatch.context() as patch:
+        cut_off(patch, 0)
+        again = training.fit(make(1), X, beta=0.3, checkpoint=path, **LONG)
+    assert torch.equal(weights(again.model), weights(whole.model))
+
+
+def test_a_grid_that_was_cut_off_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(training._Checkpoint, "every", 10)
+    keys = {"betas": [0.1, 2.0], "seeds": [0, 3]}
+    whole = training.fit_grid(make, X, **keys, **LONG)
+    with monkeypatch.context() as patch:
+        cut_off(patch, 47)
+        with pytest.raises(KeyboardInterrupt):
+            training.fit_grid(make, X, **keys, checkpoint=str(tmp_path / "grid.pt"), **LONG)
+    resumed = training.fit_grid(make, X, **keys, checkpoint=str(tmp_path / "grid.pt"), **LONG)
+    for key, fit in whole.items():
+        assert torch.equal(resumed[key].losses, fit.losses)
+        assert torch.equal(weights(resumed[key].model), weights(fit.model))
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(training._Checkpoint, "every", 10)
+    path, save, calls = tmp_path / "run.pt", torch.save, iter(range(10))
+
+    def torn(state, where):
+        save(state, where)
+        if next(calls) == 1:
+            where.write_bytes(where.read_bytes()[:100])
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(make(0), X, beta=0.3, checkpoint=path, **LONG)
+    monkeypatch.setattr(torch, "save", save)
+    assert torch.load(path, weights_only=True)["step"] == 10
+    resumed = training.fit(make(0), X, beta=0.3, checkpoint=path, **LONG)
+    assert torch.equal(resumed.losses, training.fit(make(0), X, beta=0.3, **LONG).losses)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    training.fit(make(0), X, beta=0.3, checkpoint=path, **SHORT)
+    for change in (
+        {"beta": 0.4},
+        {"seed": 1},
+        {"objective": "grae"},
+        {"likelihood": Gaussian(0.5)},
+        {"steps": 13},
+        {"learning_rate": 2e-2},
+        {"batch_size": 9},
+    ):
+        with refused("run.pt", "another run"):
+            training.fit(make(0), X, checkpoint=path, **({"beta": 0.3} | SHORT | change))
+    with refused("another run"):
+        training.fit(make(0), X * 1.01, beta=0.3, checkpoint=path, **SHORT)
+    with refused("another run"):
+        training.fit(make(0, d=5), X, beta=0.3, checkpoint=path, **SHORT)

@@ -18,6 +18,7 @@ def warn_of_silent_images(app: Sphinx, doctree: nodes.document, docname: str) ->
     for image in doctree.findall(nodes.image):
         if not image.get("alt", "").strip():
             LOGGER.warning(
-                "an image has no alt text; a code cell returns a gradelib.figures.Picture instead of a bare figure",
-                location=image if image.line else docname,
+                "no alt text for the image %s; a code cell returns a gradelib.figures.Picture, not a bare figure",
+                image["uri"],
+                location=docname,
             )

@@ -69,8 +69,10 @@ class Book:
         """Markdown and places of code cells for each chosen chapter, numbered as on the page."""
         reader = (f"{__name__}.read_cells", {"config": self._myst, "chapters": list(self.chapters.values())}, False)
         self.app.env.mystnb_config = self.app.env.mystnb_config.copy(custom_formats={".md": reader})
-        self.app.build()
-        self.problems.stop(chosen)
+        try:
+            self.app.build()
+        finally:
+            self.problems.stop(chosen)  # what Sphinx warned of tells more than where it gave up
         trees = [self.app.env.get_and_resolve_doctree(chapter.docname, self.app.builder) for chapter in chosen]
         self.problems.stop(chosen)
         return [pieces(self.app.builder, c.docname, tree, c.code) for c, tree in zip(chosen, trees, strict=True)]
@@ -116,7 +118,10 @@ def read_config(root: Path) -> dict:
     path = root / "_config.yml"
     if not path.exists():
         raise ExportError(f"{path}: this file is missing; the exporter reads the repository's address from it.")
-    return yaml.safe_load(path.read_text(encoding="utf8")) or {}
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf8")) or {}
+    except yaml.MarkedYAMLError as error:
+        raise ExportError(f"{path}:{error.problem_mark.line + 1}: {error.problem}.") from error
 
 
 def page_url(config: dict) -> str:
@@ -135,22 +140,20 @@ def open_book(root: Path) -> Iterator[Book]:
     """The book, open as long as the `with` block; Sphinx keeps its files in a temporary folder."""
     config = read_config(root)
     with tempfile.TemporaryDirectory() as scratch, patch_docutils(str(root)), docutils_namespace():
-        app = Sphinx(
-            srcdir=root,
-            confdir=None,
-            outdir=Path(scratch, "out"),
-            doctreedir=Path(scratch, "trees"),
-            buildername=NotebookBuilder.name,
-            confoverrides=_sphinx_settings(root),
-            status=None,
-            warning=io.StringIO(),
-        )
-        app.builder.base_url = page_url(config)
-        book = Book(root, app)
         try:
-            yield book
+            app = Sphinx(
+                srcdir=root,
+                confdir=None,
+                outdir=Path(scratch, "out"),
+                doctreedir=Path(scratch, "trees"),
+                buildername=NotebookBuilder.name,
+                confoverrides=_sphinx_settings(root),
+                status=None,
+                warning=io.StringIO(),
+            )
+            app.builder.base_url = page_url(config)
+            yield Book(root, app)
         except SphinxError as error:
-            book.problems.stop(list(book.chapters.values()))
             raise ExportError(str(error)) from error
 
 

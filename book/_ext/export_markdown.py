@@ -76,10 +76,12 @@ def pieces(builder: NotebookBuilder, docname: str, document: nodes.document, cod
 
 
 def where(node: nodes.Node) -> tuple[str, int]:
-    """File and line of a node; of its nearest ancestor that knows them, where it does not."""
-    while node is not None and not (node.line and node.source):
+    """File and line of a node; of what it holds or of what holds it, where the node itself does not know them."""
+    while node is not None:
+        if known := next((inner for inner in node.findall() if inner.source and inner.line), None):
+            return known.source, known.line
         node = node.parent
-    return (node.source, node.line) if node is not None else ("(unknown)", 0)
+    return "(unknown)", 0
 
 
 def _refuse(node: nodes.Node, why: str) -> ExportError:
@@ -150,7 +152,8 @@ class _Writer:
         name = f"Solution of exercise {'.'.join(map(str, number))}".removesuffix(" of exercise ")
         inner = list(self.flow(node.children[-1].children))
         body = _join(p.text if p.cell is None else _fence(self.code[p.cell], "python") for p in inner)
-        yield Piece(_fold(title, body, self.anchors(node)), line=where(node)[1], opens=True)
+        # The title is a copy of the exercise's and has its line.
+        yield Piece(_fold(title, body, self.anchors(node)), line=where(node.children[-1])[1], opens=True)
         yield from (replace(p, solution=name) for p in inner if p.cell is not None)
 
     # --- blocks
@@ -496,16 +499,21 @@ def _url(url: str) -> str:
     return url.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
 
 
+def escape_paragraph(text: str) -> str:
+    """A paragraph that says these words and nothing else."""
+    return _guard_line_starts(_escape(text))
+
+
 def _escape(text: str) -> str:
     """Plain words stay plain words: nothing in them may become mark-up."""
-    text = re.sub(r"([\\`*<$~])", r"\\\1", text)
+    text = re.sub(r"([\\`*<$~]|&(?=#?\w+;))", r"\\\1", text)
     text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # inside a word an underscore is safe
     return re.sub(r"\[(?=\^)|\](?=[(:\[])", lambda match: f"&#{ord(match[0])};", text)
 
 
 def _guard_line_starts(text: str) -> str:
     """A wrapped line that begins like a list, a heading or a quote must stay a line of the paragraph."""
-    text = re.sub(r"^([-+#>]|#{2,6}|=+|-+)(?=\s|$)", r"\\\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^(>|(?:[-+]|#{1,6}|=+|-+)(?=\s|$))", r"\\\1", text, flags=re.MULTILINE)
     return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text, flags=re.MULTILINE)
 
 
@@ -521,7 +529,7 @@ def _as_sphinx_wraps(tex: str) -> str:
 # --- the gate
 
 _READER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
-_MYST = re.compile(r"^\s*(`{3,}|:{3,})\s*\{.*\}|\{[a-zA-Z][\w:+.-]*\}`[^`]+`", re.MULTILINE)
+_MYST = re.compile(r"^[ \t]*(`{3,}|:{3,})[ \t]*\{.*\}|\{[a-zA-Z][\w:+.-]*\}`[^`]+`", re.MULTILINE)
 _LEAKS = {
     "a role": re.compile(r"\{[a-zA-Z][\w:+.-]*\}\s*\Z"),
     "a directive": re.compile(r"^(:{3,}|`{3,}|~{3,})", re.MULTILINE),
@@ -537,7 +545,7 @@ def leaks(markdown: str) -> list[str]:
     for token in _READER.parse(markdown):
         if token.type == "fence" and (match := _MYST.search(f"```{token.info}\n{token.content}")):
             found.append(f"a directive or a role in a block of code: {match[0].strip()}")
-        found += _leaks_inline(token.children or [])
+        found += _leaks_inline(token.children or [token])
     return found
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from gradelib.interactive import STATIC
-
 # The theme knows its mode only after its last script; this runs in the head, so that a dark page never flashes light.
 MODE = """{
   const page = document.documentElement.dataset;
@@ -19,8 +17,8 @@ MODE = """{
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Set before any kernel starts and inherits it: live figures then are plain HTML.
-    os.environ[STATIC] = "1"
+    # Every kernel that the build starts inherits this, and gradelib.interactive then makes plain HTML, no widgets.
+    os.environ["GRADELIB_STATIC"] = "1"
     app.add_js_file(None, body=MODE, priority=100)
     app.connect("build-finished", drop_icon_script)
     app.connect("build-finished", offer_clean_notebooks)
@@ -35,8 +33,9 @@ def drop_icon_script(app: Sphinx, error: Exception | None) -> None:
 
 
 def offer_clean_notebooks(app: Sphinx, error: Exception | None) -> None:
-    """Let the download button give the notebook that stands beside the chapter, not the one of the build, in raw MyST."""
-    for offered in Path(app.outdir, "_sources").rglob("*.ipynb") if error is None else ():
-        clean = Path(app.srcdir, offered.relative_to(Path(app.outdir, "_sources")))
-        if clean.exists():
+    """Let the download button give the notebook that stands beside the chapter; the build's own is in raw MyST."""
+    sources = Path(app.outdir, "_sources")
+    for offered in sources.rglob("*.ipynb"):
+        clean = Path(app.srcdir, offered.relative_to(sources))
+        if error is None and clean.exists():
             shutil.copyfile(clean, offered)

@@ -161,10 +161,15 @@ def _mutation(values: Values, exercise: Exercise, at: Sequence[Point]) -> Diagno
     """The mutant of the right answer that has these values; of several, the one that is named first."""
     found = set()
     for name, mutant in mutants(exercise.formula, exercise.inputs):
-        if same(values[:1] * 2, values_of(mutant, at[:1]) * 2) and same(values, values_of(mutant, at)):
+        if _could_be(values[0], _value(mutant, at[0])) and same(values, values_of(mutant, at)):
             found.add(name)
     name = next((_MUTATION[name] for name in _MUTATION if name in found), None)
     return Diagnosis(HINTS[name], name) if name else None
+
+
+def _could_be(value: Any, other: Any) -> bool:
+    """A cheap screen at one point, before all of them are computed."""
+    return other is None if value is None else other is not None and _close(value, other)
 
 
 def shape_hint(value: Any, right: Any, sizes: dict[str, int]) -> str | None:

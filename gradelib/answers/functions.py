@@ -76,8 +76,8 @@ class _Trial:
         self.cases = _formula_cases(exercise, seed) if self.by_name else _function_cases(exercise, seed)
 
     def run(self) -> dict[str, str | None]:
-        first = [self._check_case(case) for case in self.cases][0]
-        self._check_repeatable(first, self.cases[0])
+        results = [self._check_case(case) for case in self.cases]
+        self._check_repeatable(results[0], self.cases[0])
         self._check_gradients(self.cases[-1])
         return {"state": "correct", "text": self._praise(), "mistake": None}
 
@@ -148,12 +148,12 @@ class _Trial:
 
     def _check_kind(self, result: Any, case: Case) -> None:
         if result is ...:
-            raise Fault("Your function still returns `...`; replace it with your answer.", state="unanswered")
+            raise Fault("Your function still returns three dots; put your answer in their place.", state="unanswered")
         if result is None:
-            raise Fault("Your function returns None. Did you forget `return`?")
+            raise Fault("Your function returns None. Did you forget “return”?")
         if not issubclass(type(result), Tensor):
             kind = type_name(result)
-            why = {"“generator”": "use `return`, not `yield`", "“coroutine”": "use `def`, not `async def`"}
+            why = {"“generator”": "use “return”, not “yield”", "“coroutine”": "use “def”, not “async def”"}
             why["“tuple”"] = why["“list”"] = "return a single tensor"
             raise Fault(
                 f"Your function returns a {kind}, not a tensor; {why.get(kind, 'compute with torch throughout')}."
@@ -189,7 +189,9 @@ class _Trial:
     def _shape_text(self, got: tuple[int, ...], wanted: tuple[int, ...], case: Case) -> str:
         if self._only_with_batch(case):
             inputs = self._inputs(case)
-            return f"Without a batch your result is right, but for {inputs} it has shape {got}, not {wanted}. {_ASK_AXES}"
+            return (
+                f"Without a batch your result is right, but for {inputs} it has shape {got}, not {wanted}. {_ASK_AXES}"
+            )
         text = f"Your result has shape {got}, but {wanted} is asked for (inputs: {self._inputs(case)})."
         if len(got) != len(wanted):
             return f"{text} Is an axis summed away that should stay, or the other way round?"
@@ -233,7 +235,9 @@ class _Trial:
     def _check_repeatable(self, first: Tensor, case: Case) -> None:
         second = self._call(case, case.copies())
         if not torch.equal(first, second):
-            raise Fault("For the same inputs your function gives two results. What does it remember, or draw at random?")
+            raise Fault(
+                "For the same inputs your function gives two results. What does it remember, or draw at random?"
+            )
 
     def _check_gradients(self, case: Case) -> None:
         needed = self._differentiable(case)

@@ -156,7 +156,7 @@ def known_exponent(exponent: Node) -> Node:
 
 def known_number(value: Any) -> Node:
     """A number as a node; raises `Unreadable` for one that is not finite, not real or absurdly large."""
-    if type(value) not in (int, float):
+    if not (type(value) is int or type(value) is float):
         raise Unreadable("Only real numbers can stand in a formula.")
     if not abs(value) <= MAX_INTEGER:  # NaN fails too
         raise Unreadable(f"A number over {MAX_INTEGER:,} is more than any answer here needs.")

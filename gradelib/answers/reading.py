@@ -33,7 +33,7 @@ from gradelib.answers.language import (
     shown,
 )
 
-_NUMPY_SCALARS = frozenset(t for t in np.sctypeDict.values() if issubclass(t, np.number))
+_NUMPY_SCALARS = tuple({t for t in np.sctypeDict.values() if issubclass(t, np.number)})
 _TRIVIAL = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
 
 
@@ -75,11 +75,16 @@ def type_name(value: Any) -> str:
 def _from_numbers(answer: Any) -> Node | None:
     """A number, array, tensor or list of them; None for anything else."""
     torch = sys.modules.get("torch")
-    if torch and type(answer) in (torch.Tensor, torch.nn.Parameter):
+    if torch and _is_a(answer, torch.Tensor, torch.nn.Parameter):
         answer = _array(answer.detach(), answer.numel(), str(answer.dtype))
-    elif type(answer) is np.ndarray or type(answer) in _NUMPY_SCALARS:
+    elif _is_a(answer, np.ndarray, *_NUMPY_SCALARS):
         answer = _array(answer, answer.size, str(answer.dtype))
-    return _number_node(answer, 2) if type(answer) in (int, float, list, tuple) else None
+    return _number_node(answer, 2) if _is_a(answer, int, float, list, tuple) else None
+
+
+def _is_a(value: Any, *types: type) -> bool:
+    """Whether the type of `value` is exactly one of `types`; by `is`, since a class may define its own == and hash."""
+    return any(type(value) is kind for kind in types)
 
 
 def _array(array: Any, size: int, dtype: str) -> Any:
@@ -91,7 +96,7 @@ def _array(array: Any, size: int, dtype: str) -> Any:
 
 
 def _number_node(value: Any, depth: int) -> Node:
-    if type(value) not in (list, tuple):
+    if not _is_a(value, list, tuple):
         if type(value) is float and not math.isfinite(value):
             raise Unreadable("Your answer holds NaN or infinity; look at the step that made it.")
         return known_number(value)
@@ -102,7 +107,7 @@ def _number_node(value: Any, depth: int) -> Node:
 
 def _from_sympy(answer: Any, names: list[str]) -> Node | None:
     """A sympy object as a tree of the language; None if it is no sympy object."""
-    if "sympy" not in sys.modules or type(answer) not in _sympy_readers():
+    if "sympy" not in sys.modules or _sympy_reader(answer) is None:
         module = type.__dict__["__module__"].__get__(type(answer))
         if type(module) is str and module.startswith("sympy."):
             raise Unreadable(f"Sympy's {type_name(answer)} is not part of the formula language.")
@@ -121,7 +126,7 @@ class _Sympy:
         self.nodes_left -= 1
         if depth == 0 or self.nodes_left < 0:
             raise Unreadable("This formula is far larger than any answer here; can you write it more simply?")
-        reader = _sympy_readers().get(type(node))
+        reader = _sympy_reader(node)
         if reader is None:
             raise Unreadable(f"Sympy's {type_name(node)} is not part of the formula language.")
         return reader(self, node, depth - 1)
@@ -181,6 +186,10 @@ class _Sympy:
 
 def _call(name: str) -> Callable[[_Sympy, Any, int], Node]:
     return lambda reader, node, depth: Op(name, (reader.read(node.args[0], depth),))
+
+
+def _sympy_reader(node: Any) -> Callable[[_Sympy, Any, int], Node] | None:
+    return next((reader for kind, reader in _sympy_readers().items() if kind is type(node)), None)
 
 
 @lru_cache(maxsize=1)

@@ -39,7 +39,7 @@ class Result:
     __repr__ = __str__
 
     def _score(self) -> str:
-        if not self.out_of or self.state == "unanswered":
+        if not self.out_of or self.state in ("unanswered", "unreadable"):
             return ""
         return f" · {self.points:g} of {self.out_of:g} point{'s' if self.out_of != 1 else ''}"
 

@@ -24,7 +24,7 @@ EXERCISES = [
         ),
         inputs={"J": "matrix:n,d", "H": "negdiag:n"},
         answer="T(J)@H@J",
-        also_right=("T(H@J)@J", "J.T@H@J", "T(T(J)@H@J)"),
+        also_right=("T(H@J)@J", "J.T@H@J", "T(T(J)@H@J)", "T(J)@(H@J)"),
         mistakes=(
             Mistake("J@H@T(J)", "Check the shape: z has d coordinates, so this Hessian is d × d."),
             Mistake(

@@ -71,7 +71,7 @@ EXERCISES = [
         prompt="Which matrix turns a small step v in the latents into the squared length of its image, as vᵀ M v?",
         inputs={"J": "matrix:n,d"},
         answer="T(J)@J",
-        also_right=("J.T@J", "T(T(J)@J)", "T(J)@I_n@J"),
+        also_right=("J.T@J", "T(T(J)@J)", "T(J)@I_n@J", "T(J@I_d)@J"),
         mistakes=(
             Mistake("J@T(J)", "Check the shape: v has d coordinates."),
             Mistake("J", "A length is quadratic in the step. What is the squared norm of the image?"),

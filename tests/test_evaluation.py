@@ -1,0 +1,221 @@
+"""Evaluation against closed forms and inputs whose answer is known."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from random_cases import normal, positive_definite, refused, seeds, steady
+from scipy.linalg import sqrtm
+
+from gradelib import datasets, evaluation, networks, objectives, posteriors
+from gradelib.likelihoods import Bernoulli, Gaussian
+
+
+def model_with(activation="tanh", n=10, d=4):
+    return networks.mlp_vae(n, d, hidden=[7], activation=activation).double()
+
+
+@pytest.mark.parametrize("family", ["full", "diagonal"])
+def test_the_gap_of_a_linear_decoder_is_nothing(family):
+    model = model_with()
+    model.decoder = networks.mlp([4, 10]).double()
+    x = normal(30, 10)
+    found = evaluation.gap(model, x, beta=0.3, family=family, samples=20_000)
+    W, h = model.decoder[0].weight, model.posterior(x).mean
+    M = W.mT @ W / 0.3
+    logs = torch.logdet(torch.eye(4).double() + M) if family == "full" else torch.log1p(M.diagonal()).sum()
+    log_prob = torch.distributions.Normal(model.decoder(h), 1.0).log_prob(x).sum(-1)
+    expected = (0.15 * ((h**2).sum(-1) + logs) - log_prob).mean()
+    assert math.isclose(found.deterministic, expected.item(), rel_tol=1e-12)
+    assert abs(found.difference) < 4 * found.error < 0.05
+
+
+def test_the_gap_of_a_curved_decoder_is_the_expectation_of_the_beta_vae_loss():
+    """Against plain Gauss–Hermite quadrature in two latents."""
+    import numpy as np
+
+    model, x = model_with(d=2), torch.sigmoid(normal(5, 10))
+    with torch.no_grad():
+        for layer in model.decoder[::2]:
+            layer.weight *= 3
+        point, weight = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(24))
+        nodes = torch.cartesian_prod(point, point)
+        weights = torch.cartesian_prod(weight, weight).prod(-1) / weight.sum() ** 2
+        found = evaluation.gap(model, x, beta=0.5, likelihood=Gaussian(0.5), samples=4000)
+        h = model.posterior(x).mean
+        J = torch.func.vmap(torch.func.jacrev(lambda z: model.decoder[:](z)))(h)
+        variance = 1 / (1 + 4 * (J**2).sum(1) / 0.5)
+        z = h + variance.sqrt() * nodes[:, None]
+        log_prob = torch.distributions.Normal(model.decoder(z), 0.5).log_prob(x).sum(-1)
+        kl = 0.5 * (variance + h**2 - 1 - variance.log()).sum(-1)
+        expected = (0.5 * kl - (weights[:, None] * log_prob).sum(0)).mean().item()
+    assert abs(found.sampled - expected) < 4 * found.error
+    assert found.error < 0.05 * abs(found.difference)
+
+
+def test_the_error_of_a_gap_is_what_other_seeds_show():
+    model, x = model_with(), normal(5, 10)
+    found = [evaluation.gap(model, x, beta=0.5, samples=64, seed=seed) for seed in range(40)]
+    spread = torch.tensor([one.sampled for one in found]).double().std().item()
+    mean_error = sum(one.error for one in found) / 40
+    assert 0.6 < spread / mean_error < 1.6
+    assert evaluation.gap(model, x, beta=0.5, samples=64, seed=3) == found[3]
+    assert evaluation.gap(model, x, beta=0.5, samples=2).error == math.inf
+
+
+def test_block_cosines_keep_their_sign():
+    """Columns 0 and 1 always agree; 2 and 3 agree or oppose by turns, so their mean cosine is 0."""
+    J = torch.zeros(2, 4, 4, dtype=torch.float64)
+    J[:, 0, 0] = J[:, 0, 1] = 2.0
+    J[:, 1, 2] = 1.0
+    J[:, 1, 3] = torch.tensor([3.0, -3.0])
+    assert evaluation.block_cosines(J, 2) == (0.5, 0.0)
+    J[:, 2, 1] = 2.0
+    J[:, 2, 2] = 1.0
+    inside, outside = evaluation.block_cosines(J, 2)
+    assert math.isclose(inside, 0.5**0.5 / 2)
+    assert math.isclose(outside, 0.5 / 4)
+    for block in (1, 4):
+        with refused("no pair"):
+            evaluation.block_cosines(J, block)
+    with refused("does not divide"):
+        evaluation.block_cosines(J, 3)
+
+
+@steady
+@given(seed=seeds)
+def test_nats_between_blocks_are_what_the_objective_loses(seed):
+    J, beta = normal(4, 9, 6, seed=seed), 0.4
+    hessian, zeros = -J.mT @ J, torch.zeros(4, 6, dtype=torch.float64)
+    for family, block in (("block", 2), ("block", 3), ("diagonal", None)):
+        nats = evaluation.nats_between_blocks(hessian, beta, family, block)
+        full, restricted = (
+            objectives.taylor(zeros[:, 0], hessian, zeros, posteriors.optimal_covariance(hessian, beta, *f), beta)
+            for f in (("full",), (family, block))
+        )
+        assert (nats > 0).all()
+        torch.testing.assert_close(beta * nats.mean(), restricted - full)
+    within = posteriors.project(hessian, "block", 2)
+    torch.testing.assert_close(evaluation.nats_between_blocks(within, beta, "block", 2), zeros[:, 0])
+
+
+@steady
+@given(seed=seeds)
+def test_alignment_finds_the_rotation_and_the_permutation(seed):
+    W = normal(6, 3, seed=seed)
+    Q = torch.linalg.qr(normal(3, 3, seed=seed + 1)).Q
+    assert evaluation.rotation_error(W @ Q, W) < 1e-12
+    P = torch.tensor([[0, 0, 1], [-1, 0, 0], [0, 1, 0]], dtype=torch.float64)
+    assert evaluation.permutation_error(W @ P, W) < 1e-12
+    A = normal(6, 3, seed=seed + 2)
+    every = [
+        ((A[:, list(order)] * torch.tensor(signs) - W).norm() / W.norm()).item()
+        for order in itertools.permutations(range(3))
+        for signs in itertools.product([1.0, -1.0], repeat=3)
+    ]
+    assert math.isclose(evaluation.permutation_error(A, W), min(every), rel_tol=1e-12)
+    best = evaluation.rotation_error(A, W)
+    assert best <= min(every)
+    assert all(
+        best <= ((A @ torch.linalg.qr(normal(3, 3, seed=seed + s)).Q - W).norm() / W.norm()).item() for s in range(20)
+    )
+
+
+def test_samples_come_from_the_prior_or_from_the_codes():
+    model = model_with()
+    model.decoder = torch.nn.Identity()
+    prior = evaluation.samples(model, 40_000)
+    torch.testing.assert_close(prior.mT.cov(), torch.eye(4).double(), atol=0.04, rtol=0)
+    codes = 2 + normal(500, 4) @ torch.linalg.cholesky(positive_definite(4)).mT
+    fitted = evaluation.samples(model, 40_000, codes=codes)
+    torch.testing.assert_close(fitted.mean(0), codes.mean(0), atol=0.05, rtol=0)
+    torch.testing.assert_close(fitted.mT.cov(), codes.mT.cov(), atol=0.1, rtol=0)
+    means = evaluation.samples(model, 3, likelihood=Bernoulli(), seed=5)
+    torch.testing.assert_close(means, torch.sigmoid(evaluation.samples(model, 3, seed=5)))
+    assert not torch.equal(evaluation.samples(model, 3, seed=5), evaluation.samples(model, 3, seed=6))
+
+
+def test_the_classifier_learns_the_digits_and_gives_features():
+    data = datasets.load("digits")
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    net = evaluation.classifier(data.train, data.train_labels, steps=300)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    right = (net(data.test).argmax(-1) == data.test_labels).float().mean()
+    assert right > 0.93
+    features = net[:-1](data.test)
+    assert features.shape == (297, 32)
+    assert (features >= 0).all()
+    assert not features.requires_grad
+    again = evaluation.classifier(data.train, data.train_labels, steps=300)
+    assert torch.equal(again(data.test), net(data.test))
+
+
+@steady
+@given(seed=seeds)
+def test_frechet_distance_is_its_formula(seed):
+    a, b = normal(50, 4, seed=seed), 1 + normal(60, 4, seed=seed + 1) @ normal(4, 4, seed=seed + 2)
+    C_a, C_b = a.mT.cov(), b.mT.cov()
+    root = torch.from_numpy(sqrtm((C_a @ C_b).numpy()).real)
+    expected = (a.mean(0) - b.mean(0)).square().sum() + (C_a + C_b - 2 * root).trace()
+    assert math.isclose(evaluation.frechet_distance(a, b), expected.item(), rel_tol=1e-6)
+    assert math.isclose(evaluation.frechet_distance(a, a + 2), 16, rel_tol=1e-6)
+    assert abs(evaluation.frechet_distance(a, a)) < 1e-6
+
+
+def test_precision_and_recall_tell_fidelity_from_variety():
+    real = torch.cat([normal(100, 2), normal(100, 2, seed=1) + 20])
+    half = real[:100] + 0.01
+    precision, recall = evaluation.precision_recall(real, half)
+    assert precision > 0.95
+    assert 0.45 < recall < 0.55
+    astray = torch.cat([real + 0.01, real - 50])
+    precision, recall = evaluation.precision_recall(real, astray)
+    assert 0.45 < precision < 0.55
+    assert recall > 0.95
+    line = torch.arange(5.0, dtype=torch.float64)[:, None]
+    assert evaluation.precision_recall(line, torch.cat([line + 7, line[:1] + 4.9]), k=1) == (1 / 6, 2 / 5)
+
+
+def test_the_two_sample_test_is_at_chance_for_one_law_and_certain_for_two():
+    real = normal(400, 3)
+    assert abs(evaluation.two_sample_accuracy(real, normal(300, 3, seed=1)) - 0.5) < 0.06
+    assert evaluation.two_sample_accuracy(real, normal(400, 3, seed=1) + 30) == 1
+    assert evaluation.two_sample_accuracy(real, real + 1e-9) == 0  # every copy's neighbour is its original
+    larger = evaluation.two_sample_accuracy(real, normal(4000, 3, seed=1))
+    assert abs(larger - 0.5) < 0.06
+
+
+def test_bad_input_is_refused():
+    model, x = model_with(), normal(5, 10)
+    with refused("'block'"):
+        evaluation.gap(model, x, beta=0.5, family="block")
+    for samples in (3, 1, 2.0):
+        with refused("samples"):
+            evaluation.gap(model, x, beta=0.5, samples=samples)
+    with refused("x", "NaN"):
+        evaluation.gap(model, x * math.nan, beta=0.5)
+    with refused("beta", "above 0"):
+        evaluation.gap(model, x, beta=0)
+    for error in (evaluation.rotation_error, evaluation.permutation_error):
+        with refused("(5, 10)", "(5, 9)"):
+            error(x, x[:, :9])
+        with refused("A", "NaN"):
+            error(x * math.nan, x)
+    for compare in (evaluation.frechet_distance, evaluation.precision_recall, evaluation.two_sample_accuracy):
+        with refused("(5, 10)", "(5, 9)"):
+            compare(x, x[:, :9])
+        with refused("two examples"):
+            compare(x, x[:1])
+        with refused("b", "NaN"):
+            compare(x, x * math.nan)
+    with refused("more than k = 5"):
+        evaluation.precision_recall(x, x, k=5)
+    with refused("more than 4 codes"):
+        evaluation.samples(model, 3, codes=x[:4, :4])
+    with refused("count", "whole number"):
+        evaluation.samples(model, 0)
+    with refused("examples = 5", "labels = 3"):
+        evaluation.classifier(x, torch.zeros(3, dtype=torch.long))
