@@ -14,6 +14,7 @@ _SUBMODULES = (
     "answers",
     "datasets",
     "equations",
+    "evaluation",
     "exercises",
     "figures",
     "geometry",

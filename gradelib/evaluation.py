@@ -31,6 +31,33 @@ class Gap:
 
 
 @torch.no_grad()
+def beta_vae_loss(
+    model: VAE,
+    x: Tensor,
+    *,
+    beta: float,
+    q: Posterior | None = None,
+    likelihood: Likelihood | None = None,
+    samples: int = 64,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The β-VAE loss of the rows of x (examples, n) in nats, and its standard error over `samples` draws from q.
+
+    q is the model's own posterior unless another is given, N(h, LLᵀ) with one row for each example. The draws come in
+    pairs h ± Lε, which cancel every odd term. Raises ValueError for β ≤ 0, NaN or an odd number of samples.
+    """
+    if _input.whole("samples", samples, least=2) % 2:
+        raise ValueError(f"samples must be even, for they come in pairs, but it is {samples}.")
+    _input.finite(x=x)
+    likelihood, q = likelihood or Gaussian(), q or model.posterior(x)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(samples // 2, *q.mean.shape, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
+    pairs = torch.stack([likelihood.log_prob(x, model.decoder(q.sample(side))) for side in (noise, -noise)]).mean(0)
+    error = pairs.mean(-1).std() / len(pairs) ** 0.5 if len(pairs) > 1 else torch.tensor(torch.inf)
+    return float(objectives.beta_vae(pairs.mean(0), q.kl(), beta)), float(error)
+
+
+@torch.no_grad()
 def gap(
     model: VAE,
     x: Tensor,
@@ -43,14 +70,11 @@ def gap(
 ) -> Gap:
     """How far GRAE ("full") or GRAE≈ ("diagonal") is from the β-VAE loss with the covariance that is best for it.
 
-    Both losses are taken at the codes h of the rows of x (examples, n), the second with `samples` draws from N(h, Σ) in
-    pairs h ± Lε, which cancel every odd term. Raises ValueError for β ≤ 0, NaN, another family or an odd number of
-    samples.
+    Both losses are taken at the codes h of the rows of x (examples, n), the second as `beta_vae_loss` does. Raises
+    ValueError for β ≤ 0, NaN, another family or an odd number of samples.
     """
     if family not in ("full", "diagonal"):
         raise ValueError(f"GRAE goes with the full and GRAE≈ with the diagonal family, not with {family!r}.")
-    if _input.whole("samples", samples, least=2) % 2:
-        raise ValueError(f"samples must be even, for they come in pairs, but it is {samples}.")
     likelihood = likelihood or Gaussian()
     _input.finite(x=x)
     h = model.posterior(x).mean
@@ -61,12 +85,8 @@ def gap(
     else:
         deterministic = objectives.grae_bound(log_prob, hessian.diagonal(dim1=-2, dim2=-1), h, beta)
     q = Posterior(h, torch.linalg.cholesky(posteriors.optimal_covariance(hessian, beta, family)))
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(samples // 2, *h.shape, generator=generator, dtype=h.dtype).to(h.device)
-    pairs = torch.stack([likelihood.log_prob(x, model.decoder(q.sample(side))) for side in (noise, -noise)]).mean(0)
-    sampled = objectives.beta_vae(pairs.mean(0), q.kl(), beta)
-    error = pairs.mean(-1).std() / len(pairs) ** 0.5 if len(pairs) > 1 else torch.tensor(torch.inf)
-    return Gap(float(deterministic), float(sampled), float(error))
+    sampled, error = beta_vae_loss(model, x, beta=beta, q=q, likelihood=likelihood, samples=samples, seed=seed)
+    return Gap(float(deterministic), sampled, error)
 
 
 def block_cosines(J: Tensor, block: int) -> tuple[float, float]:

@@ -95,8 +95,6 @@ _STYLE = {
     "hatch.color": COLOURS["ink"],
     "image.cmap": "cividis",
     "image.interpolation": "none",  # the page scales the pixels, so an 8 × 8 digit stays 64 numbers
-    "svg.fonttype": "path",
-    "svg.hashsalt": "gradelib",
 }
 
 

@@ -20,27 +20,36 @@ Function = Callable[[Tensor], Tensor]
 def push(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """The value g(z) and the derivatives Jv of g in k directions v at once (`eq-pushforward`).
 
-    `z` is (…, d), `directions` (k, …, d) → (…, n) and (k, …, n). A decoder with a method `push` of its own, such as
+    `z` is (…, d), `directions` (k, …, d) → (…, n) and (k, …, n). The first axis of z may be longer than that of the
+    directions: then only the first examples are differentiated. A decoder with a method `push` of its own, such as
     `networks.MLP`, is asked for it, which is cheaper; any other is differentiated by `torch.func.jvp`.
     Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes.
     """
     _input.finite(z=z, directions=directions)
     _input.latents("z", z)
-    if directions.shape[1:] != z.shape:
+    if directions.ndim != z.ndim + 1 or directions.shape[1:] != z[: _first(directions)].shape:
         raise ValueError(
             f"The directions must be (k, …, d) where z is (…, d), but they are {tuple(directions.shape)} and z is "
             f"{tuple(z.shape)}."
         )
-    if hasattr(g, "push"):
-        value, pushed = g.push(z, directions)
-    else:
-        value, pushed = vmap(lambda v: jvp(g, (z,), (v,)), out_dims=(None, 0))(directions)
+    value, pushed = g.push(z, directions) if hasattr(g, "push") else _push_through_torch(g, z, directions)
     if value.ndim != z.ndim or value.shape[:-1] != z.shape[:-1]:
         raise ValueError(
             f"g must map (…, d) to (…, n) with the same leading axes, but it took {tuple(z.shape)} to "
             f"{tuple(value.shape)}."
         )
     return value, pushed
+
+
+def _push_through_torch(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    first = _first(directions)
+    value, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,)), out_dims=(None, 0))(directions)
+    return (value if first in (None, len(z)) else torch.cat([value, g(z[first:])])), pushed
+
+
+def _first(directions: Tensor) -> int | None:
+    """How many examples the directions belong to; None where there is one example and no axis of them."""
+    return directions.shape[1] if directions.ndim > 2 else None
 
 
 def jacobian(g: Function, z: Tensor) -> Tensor:
@@ -54,8 +63,9 @@ def jacobian(g: Function, z: Tensor) -> Tensor:
 def linearise(g: Function, z: Tensor, columns: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The value g(z) and columns of its Jacobian, from one pass: (…, d) → (…, n) and (…, n, k).
 
-    `columns` (…, k) names k columns for each example; without it come all d. Raises ValueError for NaN, for an index
-    that is not whole or lies outside 0 … d − 1, and for indices that do not fit the batch.
+    `columns` (…, k) names k columns for each example, or for the first of them only; without it come all d columns.
+    Raises ValueError for NaN, for an index that is not whole or lies outside 0 … d − 1, and for indices that do not fit
+    the batch.
     """
     _input.finite(z=z)
     d = _input.latents("z", z)
@@ -63,7 +73,7 @@ def linearise(g: Function, z: Tensor, columns: Tensor | None = None) -> tuple[Te
     if columns is None:
         directions = eye.reshape(d, *[1] * (z.ndim - 1), d).expand(d, *z.shape)
     else:
-        _check_columns(columns, z)
+        _check_columns(columns, z if z.ndim == 1 else z[: len(columns)])
         directions = eye[columns].movedim(-2, 0)
     value, pushed = push(g, z, directions)
     return value, pushed.movedim(0, -1)
@@ -86,6 +96,8 @@ def jacobian_columns(g: Function, z: Tensor, columns: Tensor) -> Tensor:
 
     Raises ValueError for an index that is not whole or lies outside 0 … d − 1, and for indices that do not fit z.
     """
+    _input.finite(z=z)
+    _check_columns(columns, z)
     return linearise(g, z, columns)[1]
 
 
@@ -173,7 +185,7 @@ def _inner(slope: Tensor, value: Tensor) -> Tensor:
 
 
 def _check_columns(columns: Tensor, z: Tensor) -> None:
-    d = z.shape[-1]
+    d = _input.latents("z", z)
     if columns.is_floating_point() or not _input.holds(lambda: (columns >= 0) & (columns < d)):
         raise ValueError(
             f"A column index must be a whole number between 0 and {d - 1}, but there is {columns.tolist()}."

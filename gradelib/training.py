@@ -72,10 +72,8 @@ def _grae_column(
     h = model.posterior(x).mean
     part = math.ceil(fraction * len(x))
     drawn = noise[:part].topk(columns).indices  # the latents with the largest noise: a fair draw without replacement
-    g, J = geometry.linearise(model.decoder, h[:part], drawn)
-    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g))
-    if part < len(x):
-        g = torch.cat([g, model.decoder(h[part:])])
+    g, J = geometry.linearise(model.decoder, h, drawn)
+    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g[:part]))
     return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta)
 
 

@@ -99,6 +99,14 @@ def test_an_unknown_exercise_is_answered_with_the_nearest(exercise_id: object, n
         ("opt-cov", sp.Inverse(sp.Identity(d) - J.T * H * J / beta)),
         ("opt-cov", beta * (beta * sp.Identity(d) - J.T * H * J) ** -1),
         ("opt-cov", (sp.MatrixSymbol("I_d", d, d) - J.T * H * J / sp.Symbol("beta", positive=True)).inv()),
+        ("opt-cov", sp.MatPow(sp.Identity(d) - J.T * H * J / beta, -1)),
+        (
+            "rotation",
+            sp.MatrixSymbol("R", d, d)
+            * sp.MatPow(sp.MatPow(S, 2), 1)
+            * sp.MatPow(S, -1)
+            * sp.MatrixSymbol("R", d, d).T,
+        ),
         ("opt-var-1d", beta / (beta + w**2)),
         ("opt-var-1d", 1 / (1 + w**2 / sp.Symbol("beta", positive=True, real=True))),
         ("hess-bern-logit", -sp.exp(sp.Symbol("a")) / (1 + sp.exp(sp.Symbol("a"))) ** 2),
@@ -244,7 +252,7 @@ def test_a_formula_for_a_function_exercise() -> None:
         ("regulariser", "beta/2*logdet(I_d + T(J)@J/beta) + beta/2*logdet(S)", None),
         ("kl-gauss", "(tr(S) + norm2(h) - n - logdet(S))/2", "n for d"),
         ("kl-gauss", "(tr(inv(S)) + norm2(h) - d - logdet(S))/2", "inverse"),
-        ("gauss-newton", "T(J)@T(H@J)", "order"),
+        ("gauss-newton", "T(J)@H@T(J)", "order"),
         ("second-moment", "norm2(h) + 3*tr(S)", None),
         ("second-moment", "norm2(h) + 2*tr(S)", "factor"),
         ("linear-column-norm", "2*lam - beta", "factor"),

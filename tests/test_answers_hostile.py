@@ -401,6 +401,19 @@ def test_hostile_function(name: str, capfd: pytest.CaptureFixture) -> None:
     survives(lambda: FUNCTIONS[name], capfd)
 
 
+@pytest.mark.parametrize("name", ["evil object", "evil instance", "evil text", "bytes", "long list"])
+def test_hostile_exercise_id(name: str) -> None:
+    exercise_id = OBJECTS[name]()
+    MARKS.clear()
+    assert check(exercise_id, "beta").state == "unreadable"
+    assert not MARKS
+
+
+def test_four_gigabytes_are_too_much_wherever_the_machine_would_give_them() -> None:
+    result = check("opt-cov", lambda J, H, beta: torch.empty(2**29, dtype=torch.float64))
+    assert "too much memory" in result.text
+
+
 def test_nothing_was_executed() -> None:
     assert not os.path.exists("/tmp/pwned")
 

@@ -164,10 +164,20 @@ def test_shapes_that_do_not_fit(text: str, words: str) -> None:
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["log(-beta)", "sqrt(-beta)", "1/0", "inv(S - S)", "logdet(-S)", "(-2)**0.5"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("log(-beta)", "log of a number that is not positive"),
+        ("logdet(-S)", "log of a number that is not positive"),
+        ("sqrt(-beta)", "square root of a negative"),
+        ("1/0", "divides by zero"),
+        ("inv(S - S)", "singular"),
+        ("(-2)**0.5", "not a finite real number"),
+    ],
+)
 @pytest.mark.parametrize("digits", [None, 50])
-def test_no_finite_real_value(text: str, digits: int | None) -> None:
-    with pytest.raises(Undefined):
+def test_no_finite_real_value(text: str, words: str, digits: int | None) -> None:
+    with pytest.raises(Undefined, match=words):
         value(text, digits)
 
 

@@ -183,7 +183,7 @@ def test_two_routes_agree_on_every_mutant(exercise: Exercise, record_property: C
         assert first == judge.accepts(mutant), mutant.text
         verdicts[first] += 1
     record_property("mutants", dict(verdicts))
-    assert verdicts[False] > 0.9 * sum(verdicts.values())
+    assert verdicts[False] > 0.8 * sum(verdicts.values())
 
 
 @pytest.mark.parametrize("exercise", FORMULAS, ids=lambda exercise: exercise.id)

@@ -65,6 +65,16 @@ def test_the_error_of_a_gap_is_what_other_seeds_show():
     assert evaluation.gap(model, x, beta=0.5, samples=2).error == math.inf
 
 
+def test_the_loss_under_the_models_own_posterior_is_its_closed_form():
+    model, x = model_with(), normal(20, 10)
+    model.decoder = networks.mlp([4, 10]).double()
+    q = model.posterior(x)
+    value, error = evaluation.beta_vae_loss(model, x, beta=0.3, samples=8000)
+    spread = -0.5 * (model.decoder[0].weight ** 2 @ q.variances.mT).sum(0)
+    expected = objectives.beta_vae(Gaussian().log_prob(x, model.decoder(q.mean)) + spread, q.kl(), 0.3)
+    assert abs(value - expected.item()) < 4 * error < 0.1
+
+
 def test_block_cosines_keep_their_sign():
     """Columns 0 and 1 always agree; 2 and 3 agree or oppose by turns, so their mean cosine is 0."""
     J = torch.zeros(2, 4, 4, dtype=torch.float64)

@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import io
+import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -249,7 +252,7 @@ def text(notebook: nbformat.NotebookNode) -> str:
         "\n[Exercise 1.1](#ex-one) and",
         "<sup>[1](#one)</sup>. Plain: 2 \\* 3 \\* 4 \\<b\\_ \\$5 a_b `c|d`.",
         "$$\n\\begin{split}\n\\Sigma &= a \\\\\n&= b\n\\end{split}\n\\tag{1.1}\n$$",
-        "$$\n\\begin{aligned}\nu &= v\n\\end{aligned}\n$$",
+        "$$\n\\begin{aligned}\nu &= v\n\\end{aligned}\n\\tag{1.2}\n$$",
         "The answer is 42.00.",
         "> **Note**\n>\n> In a box [(1.3)](#equation-eq-box):",
         "> $$ \\begin{split} a \\\\ b \\end{split} \\tag{1.3} $$",
@@ -278,6 +281,22 @@ def test_every_link_inside_the_notebook_has_one_anchor(text: str) -> None:
     }
     assert len(links) == 9
     assert [text.count(f'<a id="{link}"></a>') for link in links] == [1] * len(links)
+
+
+def test_the_numbers_are_those_of_the_page(root: Path, text: str, tmp_path: Path) -> None:
+    book = shutil.copytree(root, tmp_path / "book", ignore=shutil.ignore_patterns("*.ipynb"))
+    subprocess.run([Path(sys.executable).with_name("jupyter-book"), "build", book], check=True, capture_output=True)
+    page = BeautifulSoup((book / "_build/html/book/01-first.html").read_text(encoding="utf8"), "html.parser").article
+    numbers = [re.search(r"[\d.]*\d", span.text)[0] for span in page.select(".eqno")]
+    assert numbers == re.findall(r"\\tag{(.*)}", text) == ["1.1", "1.2", "1.3"]
+    headings = [span.text.split()[0] for span in page.select(".section-number")]
+    assert headings == re.findall(r"^#+ (?:<a.*></a>)?([\d.]+) ", text, re.MULTILINE) == ["1.", "1.1."]
+    captions = {span.text.strip() for span in page.select(".caption-number")}
+    assert captions == {"Theorem 1.1", "Fig. 1.1", "Table 1.1", "Exercise 1.1", "Fig. 1.2"}
+    assert all(re.search(rf"^[>#* ]+(<a.*></a>)?{caption}\b", text, re.MULTILINE) for caption in captions)
+    links = {a.text.strip() for a in page.select("a.reference.internal")}
+    solution, footnote = "Exercise 1.1 (Do it)", "1"  # a link in the page's title of the solution; in the notebook only
+    assert links - {solution} == set(re.findall(r"\[([^\[\]]*)\]\(", text)) - {"One grey pixel.", footnote}
 
 
 def test_citations_lead_to_the_bibliography(text: str) -> None:
@@ -311,10 +330,12 @@ def test_outputs_are_text_alone(notebook: nbformat.NotebookNode) -> None:
     assert outputs[-1].data["text/plain"] == "A drawing."
 
 
-def test_two_equal_cells_have_two_ids(tmp_path: Path) -> None:
+def test_two_equal_cells_have_two_ids_and_the_same_each_time(tmp_path: Path) -> None:
     cell = "```{code-cell} ipython3\n1\n```\n\n"
-    ids = [cell.id for cell in sources(plant(tmp_path, second="# Two\n\n" + cell + cell), "02-second")[0].cells]
+    root = plant(tmp_path, first="# One\n", second="# Two\n\n" + cell + cell)
+    ids, again = ([cell.id for cell in sources(root, "02-second")[0].cells] for _ in range(2))
     assert len(set(ids)) == len(ids) == 4
+    assert ids == again
 
 
 @given(st.text(st.characters(codec="utf8", exclude_categories=["C"], include_characters="\n*_`$<>[]()\\#+-=~!&1.")))

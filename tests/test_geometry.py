@@ -181,6 +181,21 @@ def test_chosen_columns_are_columns_of_the_jacobian():
     torch.testing.assert_close(chosen, expected)
 
 
+@pytest.mark.parametrize("hidden_from_push", [False, True])
+def test_only_the_first_examples_may_be_differentiated(hidden_from_push):
+    g, z = wrapped(decoder()) if hidden_from_push else decoder(), normal(4, 2, D)
+    columns = torch.tensor([[[0], [2]], [[1], [1]], [[0], [1]]])
+    value, chosen = geometry.linearise(g, z, columns)
+    torch.testing.assert_close(value, g(z))
+    torch.testing.assert_close(chosen, geometry.jacobian_columns(g, z[:3], columns))
+
+
+def test_layers_may_have_no_bias():
+    g, z = networks.MLP(nn.Linear(D, N, bias=False)).double(), normal(4, D)
+    torch.testing.assert_close(geometry.jacobian(g, z), g[0].weight.expand(4, N, D))
+    torch.testing.assert_close(geometry.linearise(g, z)[0], g(z))
+
+
 @steady
 @given(batch=batches, seed=seeds)
 def test_the_diagonal_of_gauss_newton_needs_no_other_column(batch, seed):
@@ -233,6 +248,8 @@ def test_more_bad_input_is_refused():
         geometry.push(g, z, z[None] * math.nan)
     with refused("Column indices", "(3, 1)", "(4, 3)"):
         geometry.jacobian_columns(g, z, torch.tensor([[0], [1], [2]]))
+    with refused("Column indices", "(5, 1)", "(4, 3)"):
+        geometry.linearise(g, z, torch.zeros(5, 1, dtype=torch.long))
     for bad in (torch.tensor([[3]] * 4), torch.tensor([[-1]] * 4), torch.ones(4, 1)):
         with refused("whole number between 0 and 2"):
             geometry.jacobian_columns(g, z, bad)

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -100,10 +101,10 @@ def test_a_silent_figure_is_found():
     assert len(silent_images(BeautifulSoup(f"<article>{silent}{spoken}</article>", "html.parser"))) == 4
 
 
-def test_names_inside_the_drawings_of_a_page_are_unique(built_book):
+def test_a_name_on_a_page_names_one_thing(built_book):
     for page in pages_of(built_book):
-        names = [tag["id"] for drawing in parse(page).select(".gl-picture") for tag in drawing.find_all(id=True)]
-        assert len(names) == len(set(names)), page.name
+        names = Counter(tag["id"] for tag in parse(page).find_all(id=True))
+        assert [name for name, times in names.items() if times > 1] == [], page.name
 
 
 def test_pages_keep_their_weight(built_book):
@@ -141,6 +142,23 @@ def test_pages_ask_no_other_host_and_have_no_errors(built_book, browser):
     browser.look()
     seen = {page.name: browser.open(page) for page in pages_of(built_book)}
     assert {name: faults for name, faults in seen.items() if faults != ([], [])} == {}
+
+
+# Formulas that stand as raw TeX, or that MathJax could not read.
+UNREAD = """
+return [...document.querySelectorAll("article .math")].filter((formula) => !formula.querySelector("mjx-container"))
+  .concat(...document.querySelectorAll("mjx-merror")).map((formula) => formula.textContent)"""
+
+
+@needs_browser
+def test_every_formula_is_set(built_book, browser):
+    browser.look()
+    unread = {}
+    for page in pages_of(built_book):
+        browser.open(page)
+        if formulas := browser.run(UNREAD):
+            unread[page.name] = formulas
+    assert unread == {}
 
 
 @needs_browser

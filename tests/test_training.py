@@ -361,3 +361,22 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         training.fit(make(0), X * 1.01, beta=0.3, checkpoint=path, **SHORT)
     with refused("another run"):
         training.fit(make(0, d=5), X, beta=0.3, checkpoint=path, **SHORT)
+
+
+def test_the_report_of_a_grid_looks_at_the_batch_of_the_model_that_diverged():
+    """One row of x overflows; of two models that see different batches, only the second meets it in the first step."""
+    x = X.clone()
+    x[17] = 1e200
+
+    def meets(seed):
+        return 17 in torch.randint(40, (8,), generator=torch.Generator().manual_seed(seed))
+
+    safe, unlucky = (next(seed for seed in range(99) if meets(seed) == wanted) for wanted in (False, True))
+    with pytest.raises(FloatingPointError, match=rf"seed {unlucky} stopped being finite at step 0 .* holds NaN"):
+        training.fit_grid(
+            lambda seed: networks.VAE(torch.nn.Linear(10, 4), torch.nn.Linear(2, 10), d=2).double(),
+            x,
+            betas=[0.3],
+            seeds=[safe, unlucky],
+            **SHORT,
+        )

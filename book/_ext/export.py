@@ -87,7 +87,6 @@ def _hidden(tags: list[str]) -> dict[str, bool]:
 def assemble(chapter: Chapter, found: list[Piece], set_up: NotebookNode) -> tuple[NotebookNode, list[int]]:
     """The notebook with its stored outputs, and for each of its cells the line of the source where it begins."""
     cells, lines = [set_up], [1]
-    cells[0].execution_count = 1
     for group in _groups(_with_unseen(chapter, found)):
         first = group[0]
         lines.append(first.line)
@@ -160,8 +159,12 @@ def run(chapter: Chapter, set_up: NotebookNode) -> dict[int, list[NotebookNode]]
             line = chapter.lines[indices[position - 1]] if position else 1
             try:
                 client.execute_cell(cell, position)
-            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                raise ExportError(f"{chapter.source}:{line}: this cell failed.\n{error}") from error
+            except CellExecutionError as error:
+                raise ExportError(
+                    f"{chapter.source}:{line}: this cell failed: {error.ename}: {error.evalue}"
+                ) from error
+            except (CellTimeoutError, DeadKernelError) as error:
+                raise ExportError(f"{chapter.source}:{line}: this cell was cut off: {error}") from error
             for output in cell.outputs:
                 if output.get("name") == "stderr":
                     raise ExportError(f"{chapter.source}:{line}: this cell writes to stderr: {output.text.strip()}")

@@ -180,8 +180,6 @@ class _Writer:
     def block_paragraph(self, node: nodes.paragraph) -> str:
         return _guard_line_starts(self.inline(node))
 
-    block_compact_paragraph = block_paragraph
-
     def block_rubric(self, node: nodes.rubric) -> str:
         return f"**{_one_line(self.inline(node))}**"
 
@@ -196,25 +194,21 @@ class _Writer:
         return _fence(node.astext().rstrip(), "" if language in ("none", "default") else language)
 
     def block_math_block(self, node: nodes.math_block) -> str:
-        if node.get("nowrap"):  # the page shows such a formula as it stands, without a number
-            return self.bare_environment(node)
-        tex = _as_sphinx_wraps(node.astext())
-        if node.get("number"):
+        alone = node.get("nowrap")
+        tex = self.environment(node) if alone else _as_sphinx_wraps(node.astext())
+        if node.get("number") and ("amsmath" in node["classes"] or not alone):  # as the page numbers them
             tex += f"\n\\tag{{{get_node_equation_number(self, node)}}}"
-        return self.display(tex)
-
-    def bare_environment(self, node: nodes.math_block) -> str:
-        r"""`\begin{align}` alone is read by some hosts only; inside `$$` it has another name."""
-        tex = node.astext().strip()
-        match = re.fullmatch(r"\\begin\{(align|gather|alignat)(\*?)\}(.*)\\end\{\1\2\}", tex, re.DOTALL)
-        if match is None:
-            raise _refuse(node, "this formula stands in an environment of its own; write it as `$$ … $$`.")
-        name, _, body = match.groups()
-        return self.display(f"\\begin{{{name}ed}}{body}\\end{{{name}ed}}".replace("alignated", "alignedat"))
-
-    def display(self, tex: str) -> str:
         # Jupyter takes maths out before it reads Markdown, quote marks included: there it must stand on one line.
         return f"$$ {_one_line(tex)} $$" if self.one_line_maths else f"$$\n{tex}\n$$"
+
+    def environment(self, node: nodes.math_block) -> str:
+        r"""`\begin{align}` alone is read by some hosts only; inside `$$` it has another name."""
+        tex = node.astext().strip()
+        match = re.fullmatch(r"\\begin\{(align|gather|alignat)\*?\}(.*)\\end\{\1\*?\}", tex, re.DOTALL)
+        if match is None:
+            raise _refuse(node, "this formula stands in an environment of its own; write it as `$$ … $$`.")
+        name = {"align": "aligned", "gather": "gathered", "alignat": "alignedat"}[match[1]]
+        return f"\\begin{{{name}}}{match[2]}\\end{{{name}}}"
 
     def block_bullet_list(self, node: nodes.bullet_list) -> str:
         return self.items(node, ["-"] * len(node))

@@ -16,9 +16,13 @@ MODE = """{
 }"""
 
 
+# Every kernel that the build starts inherits this: live figures as plain HTML without widgets, no progress bars, and one
+# thread, since for small matrices a second one only waits for the first.
+KERNEL = {"GRADELIB_STATIC": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Every kernel that the build starts inherits this, and gradelib.interactive then makes plain HTML, no widgets.
-    os.environ["GRADELIB_STATIC"] = "1"
+    os.environ.update(KERNEL)
     app.add_js_file(None, body=MODE, priority=100)
     app.connect("build-finished", drop_icon_script)
     app.connect("build-finished", offer_clean_notebooks)

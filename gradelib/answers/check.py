@@ -60,7 +60,9 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0) -> Result:
 
 def _report(exercise: Exercise, answer: Any, seed: int) -> guard.Report:
     if is_blank(answer):
-        return _say("unanswered", "Nothing to mark yet: put your answer in the place of the three dots and run the cell again.")
+        return _say(
+            "unanswered", "Nothing to mark yet: put your answer in the place of the three dots and run the cell again."
+        )
     answer = read(answer, exercise.names)
     if isinstance(answer, Formula):
         return _judge_formula(exercise, answer, seed)

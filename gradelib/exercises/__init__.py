@@ -5,14 +5,13 @@ To add one, write an `Exercise(...)` into the list of its chapter's file and run
 
 from __future__ import annotations
 
-import builtins
 import importlib
 from functools import lru_cache
 
 from gradelib._names import one_of
 from gradelib.answers.exercise import Exercise
 
-CHAPTERS = builtins.range(1, 13)
+CHAPTERS = range(1, 13)
 
 
 @lru_cache(maxsize=1)
