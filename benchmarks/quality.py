@@ -37,10 +37,10 @@ def noise(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def target(rounds: int) -> dict[str, dict[str, float | None]]:
-    """Time until GRAE≈ reaches the held-out loss where the β-VAE's run ends, as a share of that run's time.
+    """Time until GRAE≈ reaches the held-out loss where the β-VAE's run ends, as a share of that run.
 
-    GRAE≈ runs of several lengths, each with its own decay of the learning rate, are held to the target; the shortest one
-    that reaches it counts, times what one of its steps costs against the β-VAE's.
+    GRAE≈ runs of several lengths, each with its own decay of the learning rate, are held to the target; the shortest
+    one that reaches it counts, times what one of its steps costs against the β-VAE's.
     """
     data = datasets.load("digits", torch.float64)
     steps, settings = 80 * rounds, {"betas": BETAS, "seeds": [0], "learning_rate": LEARNING_RATE}

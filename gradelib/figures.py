@@ -268,6 +268,6 @@ def _hessian_at_code(model: VAE, x: Tensor, likelihood: Likelihood) -> tuple[Ten
 
 
 def _less_tangent(f: Callable[[Tensor], Tensor], h: Tensor, z: Tensor) -> Tensor:
-    """Values f(z) at z (…, d) less the first-order expansion around h (d), which no q with mean h can tell from f(h)."""
+    """Values f(z) at z (…, d) less their tangent plane at h (d), which every q with mean h averages to f(h)."""
     at_h, slope = f(h), torch.func.grad(f)(h)
     return (f(z) - at_h - (z - h) @ slope).detach()

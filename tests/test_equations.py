@@ -78,7 +78,7 @@ def test_an_inequality_that_holds_only_far_from_equality_is_refused():
 
 
 def test_a_check_that_proves_too_little_is_refused():
-    with pytest.raises(EquationError, match="also passes for .*: it proves too little"):
+    with pytest.raises(EquationError, match=r"also passes for .*: it proves too little"):
         inequality("eq-weak", "0", "tr(S) - d - logdet(S)", equal_at={"S": "I_d"})  # true for twice the right side too
 
 

@@ -11,19 +11,16 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
-import pytest
-from bs4 import BeautifulSoup
-from hypothesis import example, given
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "_ext"))
-
 import export
 import export_book
 import export_markdown
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
 from export_markdown import ExportError, leaks
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 CONFIG = """\
 title: A planted book

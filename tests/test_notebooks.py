@@ -7,15 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import export_book
 import nbformat
 import pytest
-from nbformat import NotebookNode
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "_ext"))
-
-import export_book
 from export import ENVIRONMENT, GLUED, MIME_TYPES, check, set_up_cell
 from export_markdown import leaks
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted(ROOT.glob("book/[0-9]*.md"))

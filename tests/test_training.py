@@ -1,6 +1,8 @@
 """Training: the loop against plain Adam, the grid against single fits, seeds, failures."""
 
 import math
+import sys
+import types
 
 import pytest
 import torch
@@ -380,3 +382,12 @@ def test_the_report_of_a_grid_looks_at_the_batch_of_the_model_that_diverged():
             seeds=[safe, unlucky],
             **SHORT,
         )
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_in_a_notebook_the_bar_shows_where_the_notebook_can_ask_for_input(monkeypatch, asked):
+    """A person's notebook can; one that a build or a test runs cannot."""
+    kernel = types.SimpleNamespace(_allow_stdin=asked)
+    shell = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(kernel=kernel))
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    assert training._watched() == asked

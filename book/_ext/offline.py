@@ -16,8 +16,8 @@ MODE = """{
 }"""
 
 
-# Every kernel that the build starts inherits this: live figures as plain HTML without widgets, no progress bars, and one
-# thread, since for small matrices a second one only waits for the first.
+# Every kernel that the build starts inherits this: live figures as plain HTML without widgets, no progress bars, and
+# one thread, since for small matrices a second one only waits for the first.
 KERNEL = {"GRADELIB_STATIC": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
