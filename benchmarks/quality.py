@@ -43,7 +43,7 @@ def target(rounds: int) -> dict[str, dict[str, float | None]]:
     one that reaches it counts, times what one of its steps costs against the β-VAE's.
     """
     data = datasets.load("digits", torch.float64)
-    steps, settings = 80 * rounds, {"betas": BETAS, "seeds": [0], "learning_rate": LEARNING_RATE}
+    steps, settings = 100 * rounds, {"betas": BETAS, "seeds": [0], "learning_rate": LEARNING_RATE}
     goal = {
         beta: evaluation.beta_vae_loss(fit.model, data.test, beta=beta, samples=256)[0]
         for (beta, _), fit in training.fit_grid(_make, data.train, steps=steps, **settings).items()

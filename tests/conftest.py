@@ -1,4 +1,4 @@
-"""What all tests share: quiet progress bars, one thread, and the built book."""
+"""What all tests share: the built book."""
 
 from __future__ import annotations
 

@@ -245,6 +245,9 @@ def test_more_bad_input_is_refused():
     g, z = decoder(), normal(4, D)
     with refused("directions", "(4, 3)"):
         geometry.push(g, z, z)
+    for shape in ((2, 4, D - 1), (2, 5, D)):
+        with refused("directions", str(shape)):
+            geometry.push(g, z, normal(*shape))
     with refused("directions", "NaN"):
         geometry.push(g, z, z[None] * math.nan)
     with refused("Column indices", "(3, 1)", "(4, 3)"):
