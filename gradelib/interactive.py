@@ -21,6 +21,7 @@ from gradelib.figures import Picture, frame, style
 
 # Set by the book's build: a widget made there would weigh on the page and could not move.
 STATIC = "GRADELIB_STATIC"
+_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def explore(
@@ -109,8 +110,11 @@ class LiveFigure:
         return ipywidgets.VBox([shown, slider])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {} if os.environ.get(STATIC) else self.widget._repr_mimebundle_()
-        return bundle | {"text/plain": repr(self), "text/html": self.html()}
+        words = {"text/plain": repr(self), "text/html": self.html()}
+        if os.environ.get(STATIC):
+            return words
+        # Written out, since ipywidgets 7, which Colab has, offers no bundle of its own.
+        return words | {_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}}
 
     def __repr__(self) -> str:
         first, last = self.labels[0], self.labels[-1]

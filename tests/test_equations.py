@@ -64,6 +64,7 @@ def test_inequality_and_its_equality_case():
         ("diag(inv(S))", "1/diag(S)", "beta*I_d"),  # the wrong way round
         ("1/diag(S)", "diag(inv(S)) + 1", "beta*I_d"),  # true, but never equal
         ("1/diag(S)", "diag(inv(S))", "S"),  # not equal where it is said to be
+        ("tr(S)", "tr(S)", "I_d"),  # equal everywhere
     ],
 )
 def test_inequality_refuses(smaller, larger, special):
