@@ -19,11 +19,15 @@ MISSING = None if CHROMIUM and CHROMEDRIVER else "needs Chromium and its driver 
 
 _QUIET = ("background-networking", "component-update", "default-apps", "extensions", "gpu", "sync")
 _FLAGS = ("headless=new", "no-sandbox", "no-first-run", "hide-scrollbars", *(f"disable-{name}" for name in _QUIET))
-# Resolves when the page and its formulas stand; a page without formulas has no MathJax.
+# Resolves when the page and its formulas stand. MathJax shows its promise only some time after its script has run.
 _SETTLED = """
 const done = arguments[0];
-const formulas = window.MathJax?.startup?.promise ?? Promise.resolve();
-formulas.then(() => document.fonts.ready).then(() => requestAnimationFrame(() => done()));
+const formulas = () => {
+  if (!document.querySelector("script[src*=mathjax]")) return Promise.resolve();
+  const later = (go) => setTimeout(() => go(formulas()), 20);
+  return window.MathJax?.startup?.promise ?? new Promise(later);
+};
+formulas().then(() => document.fonts.ready).then(() => requestAnimationFrame(() => done()));
 """
 
 
