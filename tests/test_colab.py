@@ -162,7 +162,8 @@ def on_colab(folder: Path, cells: list[NotebookNode], index: str) -> tuple[list[
     specification.write_text(json.dumps(kernel), encoding="utf8")
     client = NotebookClient(
         nbformat.v4.new_notebook(cells=cells),
-        timeout=120,
+        timeout=300,
+        coalesce_streams=True,
         kernel_name="colab",
         resources={"metadata": {"path": str(content)}},
     )
@@ -189,18 +190,19 @@ def set_up_from(address: str) -> NotebookNode:
     return cell
 
 
-def before_training() -> list[NotebookNode]:
-    return list(itertools.takewhile(lambda cell: "training" not in cell.source, code_cells()[1:]))
+def chapter() -> list[NotebookNode]:
+    """All code of the chapter, without the set-up."""
+    return code_cells()[1:]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """What happens on Colab, from the first cell to the last one before the training."""
+    """What happens on Colab, from the first cell to the last."""
     folder = tmp_path_factory.mktemp("colab")
     name, content = builder()
     page = f'<a href="/{name}">{name}</a>'.encode()
     with Network({ARCHIVE: archive(), "/simple/setuptools/": page, f"/{name}": content}) as network:
-        cells = [set_up_from(network.address + ARCHIVE), *before_training(), nbformat.v4.new_code_cell(PROBE)]
+        cells = [set_up_from(network.address + ARCHIVE), *chapter(), nbformat.v4.new_code_cell(PROBE)]
         ran, seconds = on_colab(folder, cells, f"{network.address}/simple/")
     return SimpleNamespace(folder=folder, cells=ran, seconds=seconds, asked=network.asked, wheel=f"/{name}")
 
@@ -227,7 +229,7 @@ def test_the_package_is_whole(run: SimpleNamespace) -> None:
 
 
 def test_the_chapter_says_on_colab_what_is_stored(run: SimpleNamespace) -> None:
-    stored = before_training()
+    stored = chapter()
     assert len(stored) > 20
     for cell, then in zip(run.cells[1:-1], stored, strict=True):
         assert text_outputs(cell.outputs) == then.outputs, cell.source
