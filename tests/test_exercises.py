@@ -40,8 +40,8 @@ def test_each_right_form_is_right_at_ten_seeds(exercise: Exercise, form: object)
     for seed in SEEDS:
         if isinstance(form, str):
             assert equivalent(parse(form, exercise.names), exercise.formula, exercise.inputs, seed=seed)
-    if not isinstance(form, str):
-        assert all(mark(exercise, form, seed=seed) for seed in (1, 2))
+        else:
+            assert mark(exercise, form, seed=seed)
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), WRONG, ids=name_of)
