@@ -119,7 +119,7 @@ def log_determinant(matrix: Tensor, name: str = "matrix") -> Tensor:
 
 
 def project(matrix: Tensor, family: str = "full", block: int | None = None) -> Tensor:
-    """The matrix of the family that is nearest to `matrix` (…, d, d) in the Frobenius norm (`eq-projection`).
+    """The matrix of the family that is nearest to `matrix` (…, d, d) in the Frobenius norm, Π in `eq-family-optimum`.
 
     It keeps everything, the diagonal blocks, the diagonal, or the mean of the diagonal times I.
     Raises ValueError for a matrix that is not square, NaN, an unknown family, or a block size that does not divide d.
