@@ -1,0 +1,92 @@
+"""Figures of chapter 6: learned covariances beside those of the formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from gradelib import geometry
+from gradelib.figures import COLOURS, Picture, axes, ellipse, look, style
+from gradelib.likelihoods import Likelihood
+from gradelib.networks import VAE
+from gradelib.posteriors import optimal_covariance
+
+
+@style()
+def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Picture:
+    """Variances that an encoder learned against those of the formula, one panel for each family.
+
+    `pairs` maps a family to its learned and its predicted covariances, both (examples, d, d).
+    """
+    figure, panels = axes(1, len(pairs), width=3.3 * len(pairs), height=3.4, sharex=True, sharey=True, squeeze=False)
+    off = {}
+    for panel, (family, covariances) in zip(panels[0], pairs.items(), strict=True):
+        learned, formula = (S.detach().diagonal(dim1=-2, dim2=-1).flatten().cpu() for S in covariances)
+        off[family] = float((learned / formula).log().abs().median().exp() - 1)
+        panel.plot(formula, learned, **look(family, linestyle="", markersize=2, alpha=0.35, rasterized=True))
+        panel.axline((1, 1), (2, 2), **look("formula", linewidth=1))
+        panel.set(xscale="log", yscale="log", aspect="equal", title=f"{family} posterior")
+        panel.set_xlabel(r"variance by the formula, $\Sigma^\star_{ii}$")
+    panels[0][0].set_ylabel(r"learned variance, $\Sigma_{ii}$")
+    words = " and ".join(f"by {share:.0%} for the {family} posterior" for family, share in off.items())
+    return Picture(
+        figure,
+        alt="Learned variances against those of the formula, on logarithmic axes, one point for each latent of each "
+        f"held-out image. The points follow the line of equality; the median point is off it {words}.",
+    )
+
+
+def posterior_slice(
+    model: VAE, x: Tensor, likelihood: Likelihood, *, reach: float = 1.35
+) -> Callable[[float], Picture]:
+    """A function of β that draws the best covariances on a slice through two latents around the code of x (n).
+
+    The two latents are those with the largest |(JᵀHJ)_ij|; the others stay where the encoder put them. The picture
+    shows the full, the diagonal and the isotropic optimum at one standard deviation. Behind them stands what they
+    approximate: contours of log p(x|z)/β + log p(z) less its tangent plane at the code, ½ and 2 nats below the code.
+    """
+    h, hessian = _hessian_at_code(model, x, likelihood)
+    i, j = divmod(int(hessian.triu(1).abs().argmax()), len(h))
+    steps = torch.linspace(-reach, reach, 91, dtype=x.dtype)
+    z = h.repeat(len(steps), len(steps), 1)
+    z[..., i] += steps
+    z[..., j] += steps[:, None]
+    log_likelihood = _less_tangent(lambda z: likelihood.log_prob(x, model.decoder(z)), h, z)
+    log_prior = _less_tangent(lambda z: -0.5 * (z**2).sum(-1), h, z)
+    pair = hessian[[i, j]][:, [i, j]]
+
+    @style()
+    def draw(beta: float) -> Picture:
+        figure, panel = axes(width=4.6, height=4.9)
+        exact = {"levels": [-2, -0.5], "colors": COLOURS["muted"], "linewidths": [0.7, 1.2]}
+        panel.contour(steps, steps, log_likelihood / beta + log_prior, negative_linestyles="solid", **exact)
+        ellipse(panel, (0, 0), torch.eye(2), "other", edgecolor=COLOURS["muted"], linestyle=":", linewidth=1)
+        widths = {}
+        for family in ("full", "diagonal", "isotropic"):
+            covariance = optimal_covariance(pair, beta, family)
+            ellipse(panel, (0, 0), covariance, family)
+            panel.plot([], [], **look(family, marker="", label=family))
+            widths[family] = torch.linalg.eigvalsh(covariance).sqrt()
+        panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        panel.set(xlabel=f"$z_{i + 1} - h_{i + 1}$", ylabel=f"$z_{j + 1} - h_{j + 1}$")
+        figure.legend(loc="outside upper center", ncols=3, title=f"β = {beta:g}")
+        spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
+        return Picture(figure, alt=f"Ellipses of one standard deviation around the code, with half axes: {spread}.")
+
+    return draw
+
+
+@torch.no_grad()
+def _hessian_at_code(model: VAE, x: Tensor, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
+    """The code h (d) of one example x (n), and JᵀHJ (d, d) there."""
+    h = model.posterior(x).mean
+    curvature = likelihood.curvature(x, model.decoder(h))
+    return h, geometry.gauss_newton(geometry.jacobian(model.decoder, h), curvature)
+
+
+def _less_tangent(f: Callable[[Tensor], Tensor], h: Tensor, z: Tensor) -> Tensor:
+    """Values f(z) at z (…, d) less their tangent plane at h (d), which every q with mean h averages to f(h)."""
+    at_h, slope = f(h), torch.func.grad(f)(h)
+    return (f(z) - at_h - (z - h) @ slope).detach()
