@@ -8,17 +8,23 @@ A side is a formula in the language of the exercises, a sympy object, or a funct
 are computed at random points, at several sizes with n ≠ d. The book's own symbols (`answers.domains.NOTATION`) need no
 declaration. Then each formula is mutated (a sign, a factor 2, β ↔ 1/β, a transpose, a dropped term, …): a mutant that
 passes the same check, and is not the same function, means that the check proves too little, and raises too.
+
+A mutant that no check of this kind could refuse is excused in writing, where every reader sees it:
+
+    inequality("eq-kl", "0", "tr(S) - d - logdet(S)", equal_at={"S": "I_d"},
+               excuse={"2*(tr(S) - d - logdet(S))": "a positive factor does not change where it is zero"})
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradelib import _records
 from gradelib._names import one_of
 from gradelib.answers.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
 from gradelib.answers.domains import ALWAYS, NOTATION, Point
@@ -29,6 +35,8 @@ from gradelib.answers.reading import read
 Side = Formula | Callable[..., Any]
 Test = Callable[[Side, Side], "str | None"]  # says where the claim fails, or None where it holds
 
+NO_FORMULA = "no formula"  # the key that excuses a check of two programs: there is nothing to spoil
+
 _NEAR_EQUALITY = (0.9, 1.1)
 _NEAR_LIMIT = 1e15  # with 50 digits, an error of the order of its inverse is left
 
@@ -37,11 +45,20 @@ class EquationError(AssertionError):
     """An equation that does not hold, or whose check lets a wrong one pass."""
 
 
+class Excused(NamedTuple):
+    """A mutant that passes the check too, and why it may; `change` is what was done to the formula."""
+
+    mutant: str
+    change: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Check:
     """A passed check of the equation `label`.
 
-    `tried` counts the mutants that the same check refused, `same` those that only write the same function differently.
+    `tried` counts the mutants that the same check refused, `same` those that only write the same function differently,
+    and `excused` names those that pass it too, with reasons.
     """
 
     label: str
@@ -49,25 +66,41 @@ class Check:
     points: int
     tried: int
     same: int
+    excused: tuple[Excused, ...] = ()
 
     def __str__(self) -> str:
         wrong = f"{self.tried} wrong variants refused" if self.tried else "no formula to vary"
+        if survivors := [excused.mutant for excused in self.excused if excused.mutant != NO_FORMULA]:
+            wrong += f", {len(survivors)} excused: " + ", ".join(survivors)
         return f"✓ {self.label} · {self.kind} at {self.points} points · {wrong}"
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        data = asdict(self) | {"excused": [excused._asdict() for excused in self.excused]}
+        return _records.mimebundle("check", str(self), data)
 
 
 REGISTER: dict[tuple[str, str, str], Check] = {}  # by label and by what the two sides are
 
 
-def identity(label: str, left: Any, right: Any, *, sizes: Sequence[Mapping[str, int]] = SIZES, **domains: str) -> Check:
+def identity(
+    label: str,
+    left: Any,
+    right: Any,
+    *,
+    sizes: Sequence[Mapping[str, int]] = SIZES,
+    excuse: Mapping[str, str] | None = None,
+    **domains: str,
+) -> Check:
     """Check that `left` equals `right` at random points of their domains, to 1e-9 of their size.
 
     `domains` declares names that are not the book's own, for example `w="real"`, and `sizes` the pairs of n and d that
-    are tried. Raises EquationError with the point and both sides where they differ, or with the mutant that survives.
+    are tried. `excuse` maps the text of a surviving mutant to the reason why it may survive. Raises EquationError with
+    the point and both sides where they differ, with the mutant that survives, or with an excuse that excuses nothing.
     """
     spec = _domains((left, right), domains)
-    return _run(label, "identity", (left, right), spec, _agreement(spec, sizes), sizes)
+    return _run(label, "identity", (left, right), spec, _agreement(spec, sizes), sizes, excuse)
 
 
 def inequality(
@@ -77,6 +110,7 @@ def inequality(
     *,
     equal_at: Mapping[str, str],
     sizes: Sequence[Mapping[str, int]] = SIZES,
+    excuse: Mapping[str, str] | None = None,
     **domains: str,
 ) -> Check:
     """Check that `smaller` < `larger` at random points, and that they are equal once `equal_at` is put in.
@@ -103,7 +137,7 @@ def inequality(
                 return _report(point, smaller_at_equality=low, larger_at_equality=high)
         return None
 
-    return _run(label, "inequality", (smaller, larger), spec, test, sizes)
+    return _run(label, "inequality", (smaller, larger), spec, test, sizes, excuse)
 
 
 def limit(
@@ -114,6 +148,7 @@ def limit(
     name: str = "beta",
     to: str,
     sizes: Sequence[Mapping[str, int]] = SIZES,
+    excuse: Mapping[str, str] | None = None,
     **domains: str,
 ) -> Check:
     """Check that `expression` tends to `value` as `name` goes to "0" or to "infinity", in arithmetic with 50 digits.
@@ -132,15 +167,22 @@ def limit(
                 return _report(point, near_the_limit=left, limit=right)
         return None
 
-    return _run(label, "limit", (expression, value), spec, test, sizes, mutated=(1,))  # many things share a limit
+    # Many things share a limit, so only the limit itself is spoilt.
+    return _run(label, "limit", (expression, value), spec, test, sizes, excuse, mutated=(1,))
 
 
 def definition(
-    label: str, formula: str, code: Callable[..., Any], *, sizes: Sequence[Mapping[str, int]] = SIZES, **domains: str
+    label: str,
+    formula: str,
+    code: Callable[..., Any],
+    *,
+    sizes: Sequence[Mapping[str, int]] = SIZES,
+    excuse: Mapping[str, str] | None = None,
+    **domains: str,
 ) -> Check:
     """Check that `code`, called with torch tensors by name, computes `formula`. Raises as `identity` does."""
     spec = _domains((formula, code), domains)
-    return _run(label, "definition", (formula, code), spec, _agreement(spec, sizes), sizes)
+    return _run(label, "definition", (formula, code), spec, _agreement(spec, sizes), sizes, excuse)
 
 
 def _agreement(spec: Mapping[str, str], sizes: Sequence[Mapping[str, int]]) -> Test:
@@ -163,6 +205,7 @@ def _run(
     spec: Mapping[str, str],
     test: Test,
     sizes: Sequence[Mapping[str, int]],
+    excuse: Mapping[str, str] | None,
     mutated: Sequence[int] = (0, 1),
 ) -> Check:
     """Try the claim, then every mutant of the `mutated` sides that are formulas; register the check."""
@@ -170,19 +213,36 @@ def _run(
     if failure := _refusal(test, *read_sides):
         raise EquationError(f"{label} does not hold: {failure}")
     tried = same = 0
+    survivors: list[tuple[str, str]] = []
     for place in mutated:
         side = read_sides[place]
-        for name, mutant in mutants(side, spec) if isinstance(side, Formula) else ():
+        for change, mutant in mutants(side, spec) if isinstance(side, Formula) else ():
             changed = [*read_sides[:place], mutant, *read_sides[place + 1 :]]
             if _refusal(test, *changed):
                 tried += 1
             elif _same_function(side, mutant, spec):
                 same += 1
             else:
-                raise EquationError(f"The check of {label} also passes for {mutant} ({name}): it proves too little.")
-    check = Check(label, kind, POINTS_PER_SIZE * len(sizes), tried, same)
+                survivors.append((mutant.text, change))
+    if not tried and not same and not survivors and NO_FORMULA in (excuse or ()):
+        survivors.append((NO_FORMULA, "none"))
+    check = Check(label, kind, POINTS_PER_SIZE * len(sizes), tried, same, _excused(label, survivors, excuse or {}))
     REGISTER[label, *map(_name, read_sides)] = check
     return check
+
+
+def _excused(label: str, survivors: Sequence[tuple[str, str]], excuse: Mapping[str, str]) -> tuple[Excused, ...]:
+    """The survivors with their excuses; raises where one has none, and where an excuse is empty or has no survivor."""
+    for mutant, change in survivors:
+        if mutant not in excuse:
+            raise EquationError(f"The check of {label} also passes for {mutant} ({change}): it proves too little.")
+    alive = {mutant for mutant, _ in survivors}
+    for mutant, reason in excuse.items():
+        if mutant not in alive:
+            raise EquationError(f"The check of {label} excuses {mutant}, which does not survive it.")
+        if not reason.strip():
+            raise EquationError(f"The check of {label} excuses {mutant} without a reason.")
+    return tuple(Excused(mutant, change, " ".join(excuse[mutant].split())) for mutant, change in survivors)
 
 
 def _name(side: Side) -> str:

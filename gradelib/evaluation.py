@@ -111,7 +111,7 @@ def nats_between_blocks(hessian: Tensor, beta: float, family: str = "block", blo
     """What a family loses against the full one, ½(log|P(I − hessian/β)| − log|I − hessian/β|) ≥ 0: (…, d, d) → (…).
 
     P keeps what the family keeps; for blocks this is Fischer's gap, for the diagonal Hadamard's (`eq-fischer-gap`).
-    It is the information that the latents of different blocks share under the best full posterior, in nats. Raises what
+    It is the divergence of the family's best posterior from the best full one, in nats. Raises what
     `posteriors.optimal_covariance` raises.
     """
     best, restricted = (posteriors.optimal_covariance(hessian, beta, *f) for f in (("full",), (family, block)))

@@ -13,6 +13,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 
@@ -217,7 +218,11 @@ def notebooks(book: Book, chosen: list[Chapter]) -> Iterator[tuple[Chapter, Note
 
 def write(book: Book, chosen: list[Chapter]) -> None:
     for chapter in book.chapters.values():
-        chapter.outputs = run(chapter, set_up_cell(read_config(book.root))) if chapter in chosen else stored(chapter)
+        chapter.outputs = stored(chapter)
+    with ThreadPoolExecutor(os.cpu_count()) as kernels:  # the work is done in the kernels, each a process
+        results = kernels.map(lambda chapter: run(chapter, set_up_cell(read_config(book.root))), chosen)
+        for chapter, outputs in zip(chosen, results, strict=True):
+            chapter.outputs = outputs
     for chapter, notebook, _ in notebooks(book, chosen):
         chapter.target.write_text(nbformat.writes(notebook) + "\n", encoding="utf8")
         size = chapter.target.stat().st_size / 1000

@@ -181,4 +181,24 @@ EXERCISES = [
             ),
         ),
     ),
+    Exercise(
+        id="beta-scale",
+        prompt=(
+            "A β-VAE with price beta and unit noise was trained on pixels multiplied by c. Which standard deviation "
+            "has the decoder's noise in an ordinary VAE (β = 1) on the original pixels with the same optimum?"
+        ),
+        inputs={"beta": "pos", "c": "pos"},
+        answer="sqrt(beta)/c",
+        also_right=("sqrt(beta/c**2)", "(beta/c**2)**(1/2)", "exp(log(beta)/2 - log(c))", "1/(c*beta**(-1/2))"),
+        mistakes=(
+            Mistake("beta/c**2", "That is the variance of the noise. The question is about its square root."),
+            Mistake("c*sqrt(beta)", "The original pixels are the smaller ones if c is above 1. Is their noise larger?"),
+            Mistake("sqrt(beta)", "That would be right on the multiplied pixels. What happens to noise divided by c?"),
+            Mistake("beta/c", "You divided by c as a standard deviation wants, but is beta one?"),
+            Mistake("sqrt(beta)/c**2", "Dividing pixels by c divides the variance of their noise by the square of c."),
+            Mistake("beta", "On the multiplied pixels that is the variance. There are two steps from there."),
+            Mistake("beta*c**2", "That is the price for pixels multiplied once more. You want to go back, and a root."),
+            Mistake("sqrt(beta/c)", "The squared error changes by the square of c, not by c."),
+        ),
+    ),
 ]

@@ -64,6 +64,50 @@ EXERCISES = [
         ),
     ),
     Exercise(
+        id="cross-cumulant",
+        prompt=(
+            "z_1 and z_2 are independent with mean zero and fourth cumulants k and m. They are turned into "
+            "u_1 = c z_1 - s z_2 and u_2 = s z_1 + c z_2. What is the fourth cumulant cum(u_1, u_2, u_2, u_2)?"
+        ),
+        inputs={"c": "unit", "s": "unit", "k": "real", "m": "real"},
+        answer="c*s**3*k - s*c**3*m",
+        also_right=("c*s*(s**2*k - c**2*m)", "c*s**3*k + (-s)*c**3*m", "-(c**3*s*m - c*s**3*k)"),
+        mistakes=(
+            Mistake("c*s**3*k + s*c**3*m", "One of the four coefficients of the second latent is negative."),
+            Mistake("c**3*s*k - c*s**3*m", "Count how often each of the two new latents occurs."),
+            Mistake("c**2*s**2*k + c**2*s**2*m", "Count how often each of the two new latents occurs."),
+            Mistake("c*s**3*k", "Both latents contribute, each with its own cumulant."),
+            Mistake("c*s**3*(k + m)", "The two latents enter with coefficients of their own."),
+            Mistake("0", "It vanishes if the new latents are independent. Are they?"),
+        ),
+    ),
+    Exercise(
+        id="lost-nats",
+        prompt=(
+            "q is Gaussian with covariance S, which need not be diagonal. What is the divergence of q, in nats, from "
+            "the product of its own marginals?"
+        ),
+        inputs={"S": "spd:d"},
+        answer="(sum(log(diag(S))) - logdet(S))/2",
+        also_right=(
+            "log(prod(diag(S))/det(S))/2",
+            "log(prod(diag(S)))/2 - logdet(S)/2",
+            "sum(log(diag(S)))/2 - log(det(S))/2",
+        ),
+        mistakes=(
+            Mistake("sum(log(diag(S))) - logdet(S)", "The entropy of a Gaussian has half a logarithm."),
+            Mistake("(logdet(S) - sum(log(diag(S))))/2", "A divergence is never negative. Is yours?"),
+            Mistake(
+                "(sum(log(diag(inv(S)))) + logdet(S))/2",
+                "That is the cost of another factorised stand-in. What is the variance of one latent alone?",
+            ),
+            Mistake(
+                "(tr(S) - d - logdet(S))/2", "That is the way to the prior. The marginals have variances of their own."
+            ),
+            Mistake("-logdet(S)/2", "Only right where all variances are 1. What do the marginals add?"),
+        ),
+    ),
+    Exercise(
         id="rotated-covariance",
         prompt=(
             "Write rotated_covariance(S, R) for tensors (…, d, d): the covariance of z′ = R z when z has covariance S."

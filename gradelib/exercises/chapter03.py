@@ -77,29 +77,6 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        id="mean-field-volume",
-        prompt="By which factor is det of the best diagonal covariance smaller than det S? Give the ratio, at most 1.",
-        inputs={"S": "spd:d"},
-        answer="1/(prod(diag(inv(S)))*det(S))",
-        also_right=(
-            "det(inv(S))/prod(diag(inv(S)))",
-            "prod(1/diag(inv(S)))/det(S)",
-            "exp(-sum(log(diag(inv(S)))) - logdet(S))",
-        ),
-        mistakes=(
-            Mistake("prod(diag(inv(S)))*det(S)", "By Hadamard's inequality, is your ratio above or below 1?"),
-            Mistake(
-                "det(S)/prod(diag(S))", "You compare with the marginal variances. Which ones does the best q have?"
-            ),
-            Mistake(
-                "prod(diag(S))/det(S)", "You compare with the marginal variances. Which ones does the best q have?"
-            ),
-            Mistake("1/prod(diag(inv(S)))", "That is one of the two determinants. What is it compared with?"),
-            Mistake("-sum(log(diag(inv(S)))) - logdet(S)", "A ratio is asked for, not its logarithm."),
-            Mistake("sqrt(1/(prod(diag(inv(S)))*det(S)))", "A ratio of determinants is asked for, not of volumes."),
-        ),
-    ),
-    Exercise(
         id="mean-field-cost",
         prompt=(
             "Write mean_field_cost(S, R) for tensors (…, d, d): after z′ = R z with R orthogonal, the posterior has "
@@ -136,6 +113,53 @@ EXERCISES = [
                 "Return one number for each matrix in the batch.",
                 "sum over the batch",
             ),
+        ),
+    ),
+    Exercise(
+        id="worst-angle",
+        prompt=(
+            "With d = 2, let the posterior's precision have the eigenvalues a and b. It is turned by 45 degrees "
+            "from its axes. What is the least KL(q ‖ p) over Gaussians q with a diagonal covariance?"
+        ),
+        inputs={"a": "pos", "b": "pos"},
+        answer="log((a + b)/(2*sqrt(a*b)))",
+        also_right=(
+            "log((a + b)**2/(4*a*b))/2",
+            "log(1 + (a - b)**2/(4*a*b))/2",
+            "log(a + b) - log(2) - (log(a) + log(b))/2",
+            "log((sqrt(a/b) + sqrt(b/a))/2)",
+        ),
+        mistakes=(
+            Mistake("log((a + b)**2/(4*a*b))", "Follow the half of the Gaussian KL."),
+            Mistake("log((a + b)/sqrt(a*b))", "Equal eigenvalues make a circle. What does turning a circle cost?"),
+            Mistake("log(2*sqrt(a*b)/(a + b))", "A KL divergence is never negative."),
+            Mistake("(a - b)**2/(8*a*b)", "That is the cost while a and b are close. Where did the logarithm go?"),
+            Mistake("(a + b)/(2*sqrt(a*b))", "A cost in nats is asked for. What is done to the ratio?"),
+            Mistake("log((a + b)/2)", "Which determinant is the product of the diagonal compared with?"),
+            Mistake("1 + (a - b)**2/(4*a*b)", "A cost in nats is asked for. What is done to the ratio of products?"),
+        ),
+    ),
+    Exercise(
+        id="mean-field-volume",
+        prompt="By which factor is det of the best diagonal covariance smaller than det S? Give the ratio, at most 1.",
+        inputs={"S": "spd:d"},
+        answer="1/(prod(diag(inv(S)))*det(S))",
+        also_right=(
+            "det(inv(S))/prod(diag(inv(S)))",
+            "prod(1/diag(inv(S)))/det(S)",
+            "exp(-sum(log(diag(inv(S)))) - logdet(S))",
+        ),
+        mistakes=(
+            Mistake("prod(diag(inv(S)))*det(S)", "By Hadamard's inequality, is your ratio above or below 1?"),
+            Mistake(
+                "det(S)/prod(diag(S))", "You compare with the marginal variances. Which ones does the best q have?"
+            ),
+            Mistake(
+                "prod(diag(S))/det(S)", "You compare with the marginal variances. Which ones does the best q have?"
+            ),
+            Mistake("1/prod(diag(inv(S)))", "That is one of the two determinants. What is it compared with?"),
+            Mistake("-sum(log(diag(inv(S)))) - logdet(S)", "A ratio is asked for, not its logarithm."),
+            Mistake("sqrt(1/(prod(diag(inv(S)))*det(S)))", "A ratio of determinants is asked for, not of volumes."),
         ),
     ),
 ]

@@ -69,6 +69,45 @@ EXERCISES = [
         ),
     ),
     Exercise(
+        id="next-term",
+        prompt=(
+            "q = N(h, s²) has one latent, and f4 is the fourth derivative of f at h. To leading order in s, "
+            "how far is E_q[f] above its Taylor value f(h) + f''(h) s²/2?"
+        ),
+        inputs={"f4": "real", "s": "pos"},
+        answer="f4*s**4/8",
+        also_right=("3*s**4*f4/24", "(s**2/2)**2*f4/2", "0.125*f4*s**4", "f4/2*(s*s)**2/4"),
+        mistakes=(
+            Mistake("f4*s**4/24", "The Taylor coefficient is right. What is the fourth moment of a standard Gaussian?"),
+            Mistake("f4*s**4/4", "Take the coefficient of the fourth-order term and the moment apart. Which is which?"),
+            Mistake("f4*s**4/2", "Divide by the factorial of four, not of another number."),
+            Mistake("f4*s**4/6", "Divide by the factorial of four, not of another number, and look up the moment."),
+            Mistake("f4*s**2/8", "If q becomes ten times narrower, by which factor does the fourth moment fall?"),
+            Mistake("-f4*s**4/8", "Which of the two numbers is subtracted from the other? Try f = z⁴."),
+            Mistake("f4*s**4", "The Taylor expansion divides the fourth derivative by something."),
+            Mistake("3*f4*s**4", "The moment is right. What divides the fourth derivative in a Taylor expansion?"),
+        ),
+    ),
+    Exercise(
+        id="pairs-needed",
+        prompt=(
+            "f is a parabola in one latent, and q is Gaussian. How many pairs h ± u must one draw until the relative "
+            "standard error of the estimated trace term is r?"
+        ),
+        inputs={"r": "unit"},
+        answer="2/r**2",
+        also_right=("2*(1/r)**2", "1/(r**2/2)", "2/r/r", "(1/r**2)*2"),
+        mistakes=(
+            Mistake("1/r**2", "What is the variance of the square of a standard Gaussian number?"),
+            Mistake("sqrt(2)/r", "The standard error falls with the square root of the number of pairs."),
+            Mistake("2/r", "The standard error falls with the square root of the number of pairs."),
+            Mistake("4/r**2", "Did you count single draws? Count pairs."),
+            Mistake("3/r**2", "That is the fourth moment. What must be taken off to get a variance?"),
+            Mistake("1/(2*r**2)", "The half in front of the trace term stands in its noise, too. Does it cancel?"),
+            Mistake("r**2/2", "Does a smaller error need fewer pairs, or more?"),
+        ),
+    ),
+    Exercise(
         id="taylor-expectation-function",
         prompt=(
             "Write taylor_expectation(f0, hessian, S): f0 (…), hessian and S (…, d, d). "

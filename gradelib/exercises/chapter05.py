@@ -165,4 +165,26 @@ EXERCISES = [
             ),
         ),
     ),
+    Exercise(
+        id="exact-curvature",
+        prompt=(
+            "One latent, two pixels: g(z) = (w z, c z²/2), noise N(0, I), x = (0, r). Give the exact second derivative "
+            "of log p(x | z) in z at z = 0."
+        ),
+        inputs={"w": "real", "c": "real", "r": "real"},
+        answer="c*r - w**2",
+        also_right=("-w**2 + r*c", "-(w*w - c*r)", "-(w**2) - (0 - r)*c"),
+        mistakes=(
+            Mistake("-w**2", "That is JᵀHJ alone. What does the curvature of the second pixel add?"),
+            Mistake("-w**2 - c*r", "The slope of log p in g is x − g. Which sign has it here?"),
+            Mistake("-w**2 + c*r/2", "What is the second derivative of c z²/2?"),
+            Mistake(
+                "w**2 - c*r", "With x = g the log-likelihood peaks at z = 0. Which sign has its second derivative?"
+            ),
+            Mistake("-w**2 + c", "The second derivative of g is weighted by the slope of log p. How large is that?"),
+            Mistake("-w + c*r", "The inner derivative comes in once for each of the two derivatives."),
+            Mistake("c*r", "You lost the first term of the chain rule. What does the first pixel do?"),
+            Mistake("-w**2 - c**2/4 + c*r", "At z = 0 the second pixel does not move to first order."),
+        ),
+    ),
 ]

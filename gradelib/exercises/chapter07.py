@@ -24,8 +24,8 @@ EXERCISES = [
     Exercise(
         id="hadamard-gap",
         prompt=(
-            "By Hadamard's inequality, log det(I + JᵀJ/β) is at most a sum over columns. Give the gap, in nats: "
-            "at least 0, and 0 exactly if JᵀJ is diagonal."
+            "By Hadamard's inequality, log det(I + JᵀJ/β) is at most a sum over columns. Give the sum less the log "
+            "det: at least 0, and 0 exactly if JᵀJ is diagonal."
         ),
         inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d"},
         answer="sum(log(1 + colnorm2(J)/beta)) - logdet(I_d + T(J)@J/beta)",

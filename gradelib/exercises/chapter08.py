@@ -53,7 +53,10 @@ EXERCISES = [
     ),
     Exercise(
         id="grae",
-        prompt="Write the GRAE loss of one example from r = g(h), with h = h(x) and the Jacobian J at h.",
+        prompt=(
+            "Write the GRAE loss of one example for unit Gaussian noise, from r = g(h), with h = h(x) and the Jacobian "
+            "J at h. Leave out the constant (n/2) log 2π."
+        ),
         inputs={
             "x": "vector:n",
             "r": "vector:n",
@@ -106,6 +109,29 @@ EXERCISES = [
                 "-norm2(x - r)/2 + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta)",
                 "A loss goes down when the fit gets better.",
             ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta) + n/2*log(2*pi)",
+                "All terms are there, and one of them was not asked for: it depends on no weight.",
+            ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*(norm2(h) - d) + beta/2*logdet(I_d + T(J)@J/beta)",
+                "The divergence contains your last constant. What do the traces leave at the optimum?",
+            ),
+        ),
+    ),
+    Exercise(
+        id="strongest-pull",
+        prompt="For which singular value σ > 0 is the slope in σ of (β/2) log(1 + σ²/β) largest?",
+        inputs={"beta": "pos"},
+        answer="sqrt(beta)",
+        also_right=("beta**(1/2)", "beta/sqrt(beta)", "1/sqrt(1/beta)"),
+        mistakes=(
+            Mistake("beta", "Which units has σ, if β has those of a squared pixel?"),
+            Mistake("sqrt(beta)/2", "That is how large the slope is there. Where is it?"),
+            Mistake("1/sqrt(beta)", "Does the peak move to the left or to the right when beta grows?"),
+            Mistake("sqrt(beta/3)", "In the slope, is the denominator squared before you differentiate it?"),
+            Mistake("2*sqrt(beta)", "Set the derivative of the slope to zero and solve for σ² first."),
+            Mistake("sqrt(2*beta)", "Set the derivative of the slope to zero: does a factor 2 stay in it?"),
         ),
     ),
     Exercise(

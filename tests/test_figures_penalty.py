@@ -1,0 +1,47 @@
+"""The figure of chapter 8: the charge and the pull of each singular value."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradelib import objectives
+from gradelib.figures import Picture, penalty
+from gradelib.interactive import explore
+
+SIGMA = torch.tensor([4.0, 2.0, 0.5, 0.0], dtype=torch.float64)
+
+
+def test_the_charges_add_up_to_the_regulariser_of_grae():
+    zero = torch.zeros(1, dtype=torch.float64)
+    regulariser = objectives.grae(zero, -SIGMA.square().diag()[None], torch.zeros_like(SIGMA)[None], 0.7)
+    torch.testing.assert_close(penalty.charge(SIGMA, 0.7).sum(), regulariser)
+
+
+def test_the_pull_is_the_slope_of_the_charge_and_strongest_at_the_root_of_beta():
+    sigma = SIGMA.clone().requires_grad_()
+    [slope] = torch.autograd.grad(penalty.charge(sigma, 0.7).sum(), sigma)
+    torch.testing.assert_close(penalty.pull(SIGMA, 0.7), slope)
+    grid = torch.linspace(0, 4, 4001, dtype=torch.float64)
+    assert float(grid[penalty.pull(grid, 0.49).argmax()]) == pytest.approx(0.7)
+
+
+def test_the_words_count_what_is_seen():
+    cheap, dear = map(penalty.per_singular_value(SIGMA), (0.04, 1000.0))
+    assert isinstance(cheap, Picture)
+    assert "√β = 0.2, and 3 of the 4" in cheap.alt
+    assert "and 0 of the 4" in dear.alt
+    assert "pay 10 nats, 99.3% of what" in dear.alt  # half of 16 + 4 + ¼, less a little
+
+
+def test_the_frames_have_one_size_and_are_light():
+    html = explore(penalty.per_singular_value(SIGMA), "β", [0.01, 0.4, 10.0, 400.0]).html()
+    assert len(html) < 80_000
+
+
+@pytest.mark.parametrize(
+    "sigma", [torch.ones(2, 2), torch.tensor([1.0, -1.0]), torch.tensor([torch.nan]), torch.zeros(3)]
+)
+def test_what_is_no_list_of_singular_values_is_refused(sigma):
+    with pytest.raises(ValueError, match="Singular values are a vector"):
+        penalty.per_singular_value(sigma)
