@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 CODE := $(shell find gradelib book/_ext book/_static -name '*.py' -o -name '*.js' -o -name '*.css')
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test notebooks bench lint clean
+.PHONY: help install book test notebooks words bench pages lint clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +24,14 @@ test: $(INSTALLED)  ## run every test, the notebooks included
 notebooks: $(INSTALLED)  ## write and run book/*.ipynb from book/*.md
 	$(BIN)/python book/_ext/export.py
 
+words: $(INSTALLED)  ## write them again after a change of words alone, running nothing
+	$(BIN)/python book/_ext/export.py --keep-outputs
+
 bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
+
+pages: book  ## measure every page in headless Chromium
+	$(BIN)/python -m benchmarks.pages
 
 lint: $(INSTALLED)  ## look at the style of the code
 	$(BIN)/ruff check .

@@ -43,7 +43,8 @@ def push(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 def _push_through_torch(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     first = _first(directions)
-    value, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,)), out_dims=(None, 0))(directions)
+    values, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,)))(directions)
+    value = values[0]  # the same for all directions; out_dims=None would say so, but convolutions under vmap refuse it
     return (value if first in (None, len(z)) else torch.cat([value, g(z[first:])])), pushed
 
 

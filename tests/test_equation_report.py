@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser import MISSING, chromium
 from bs4 import BeautifulSoup
 from selenium.webdriver.common.keys import Keys
+
+from benchmarks.browser import MISSING, chromium
 
 ROOT = Path(__file__).parents[1]
 FRONT = """\

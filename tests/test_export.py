@@ -396,6 +396,24 @@ def test_check_names_the_first_cell_that_differs(
     assert cell in message
 
 
+def test_new_words_are_written_around_the_stored_outputs(stale: Path, capsys: pytest.CaptureFixture) -> None:
+    path = stale / "book/01-first.ipynb"
+    before = path.read_text(encoding="utf8")
+    try:
+        change(stale, "It is one:", "It is 1:")
+        assert export.main(["--root", str(stale), "--keep-outputs", "01-first"]) == 0
+        assert path.read_text(encoding="utf8").count("It is 1:") == 1
+        assert [cell.get("outputs") for cell in nbformat.read(path, 4).cells] == [
+            cell.get("outputs") for cell in nbformat.reads(before, 4).cells
+        ]
+        assert check(stale, capsys)[0] == 0
+        change(stale, "hidden = 1", "hidden = 2")
+        assert export.main(["--root", str(stale), "--keep-outputs", "01-first"]) == 1
+        assert "other code here" in capsys.readouterr().err
+    finally:
+        path.write_text(before, encoding="utf8")
+
+
 def test_check_sees_a_changed_and_a_missing_cell_of_the_notebook(
     root: Path, notebook: nbformat.NotebookNode, capsys: pytest.CaptureFixture
 ) -> None:

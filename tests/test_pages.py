@@ -9,29 +9,22 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import yaml
-from browser import MISSING, Browser, chromium
 from bs4 import BeautifulSoup
 from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from benchmarks.browser import MISSING, Browser, chromium
+from benchmarks.pages import cut_off, dead_links, pages_of, parse, silent_images
+
 ROOT = Path(__file__).parent.parent
-FOREIGN = ("http", "https", "mailto", "data", "javascript")
 PHONE = 375  # pixels
 needs_browser = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-
-
-def pages_of(book: Path) -> list[Path]:
-    return [page for page in sorted(book.rglob("*.html")) if "_static" not in page.parts]
-
-
-def parse(page: Path) -> BeautifulSoup:
-    return BeautifulSoup(page.read_text(), "html.parser")
 
 
 @pytest.fixture(scope="module")
@@ -56,23 +49,6 @@ def test_every_page_of_the_table_of_contents_is_there(built_book):
     assert [name for name in ["index", *files] if not (built_book / f"{name}.html").is_file()] == []
 
 
-def dead_links(book: Path) -> list[str]:
-    """Links and sources of all pages that lead to no file of the book, or to no anchor in it."""
-    soups = {page: parse(page) for page in pages_of(book)}
-    anchors = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in soups.items()}
-    dead = []
-    for page, soup in soups.items():
-        for tag in soup.find_all(lambda tag: tag.get("href") or tag.get("src")):
-            link = urlsplit(tag.get("href") or tag.get("src"))
-            if link.scheme in FOREIGN or tag.name == "use":
-                continue
-            target = (page.parent / unquote(link.path)).resolve() if link.path else page
-            fragment = unquote(link.fragment)
-            if not target.is_file() or (fragment and fragment not in anchors.get(target, {fragment})):
-                dead.append(f"{page.relative_to(book)} → {link.geturl()}")
-    return dead
-
-
 def test_no_link_inside_the_book_is_dead(built_book):
     assert dead_links(built_book) == []
 
@@ -82,13 +58,6 @@ def test_a_dead_link_is_found(tmp_path):
     (tmp_path / "a.html").write_text(links)
     (tmp_path / "b.html").write_text("<p>")
     assert dead_links(tmp_path) == ["a.html → #gone", "a.html → gone.png", "a.html → b.html#no"]
-
-
-def silent_images(soup: BeautifulSoup) -> list[str]:
-    """Images and drawings in the text that a screen reader could not read out."""
-    images = [tag for tag in soup.select("article img") if not tag.get("alt", "").strip()]
-    drawings = [tag for tag in soup.select("article svg") if tag.get("role") != "img" or not tag.get("aria-label")]
-    return [str(tag)[:100] for tag in images + drawings]
 
 
 def test_every_figure_can_be_read_out(built_book):
@@ -120,6 +89,28 @@ def test_pages_carry_no_widgets_and_no_script_from_elsewhere(built_book):
         sources = [tag["src"] for tag in parse(page).find_all("script", src=True)]
         assert all(urlsplit(source).scheme == "" for source in sources), page.name
         assert "application/vnd.jupyter.widget" not in page.read_text(), page.name
+
+
+def test_scripts_wait_for_the_text(built_book):
+    """All but one of a few lines, whose options the page sets at once."""
+    for page in pages_of(built_book):
+        at_once = [tag["src"] for tag in parse(page).find_all("script", src=True) if not tag.has_attr("defer")]
+        assert all("documentation_options" in source for source in at_once), (page.name, at_once)
+
+
+def test_a_link_to_a_page_has_a_card(built_book):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    owner, name = repository.removeprefix("https://github.com/").split("/")
+    site = f"https://{owner}.github.io/{name}/"
+    assert Image.open(built_book / "_static" / "card.png").size == (1200, 630)
+    for file in chapters(yaml.safe_load((ROOT / "_toc.yml").read_text())):
+        page = parse(built_book / f"{file}.html")
+        said = {tag.get("property") or tag.get("name"): tag.get("content") for tag in page.find_all("meta")}
+        assert said["og:url"] == f"{site}{file}.html"
+        assert said["og:image"] == f"{site}_static/card.png"
+        assert said["og:title"] in page.select_one("article h1").get_text()
+        assert 0 < len(said["og:description"]) <= 202
+        assert said["description"] == said["og:description"]
 
 
 def test_launch_and_download_buttons_lead_to_the_notebook(built_book):
@@ -172,24 +163,13 @@ def test_a_request_and_an_error_are_noticed(tmp_path, browser):
     assert any("oh" in error for error in errors)
 
 
-# What stands in the text, reaches beyond an edge of the screen and cannot be scrolled to inside its own box.
-CUT_OFF = """
-const edge = document.documentElement.clientWidth + 1;
-const scrolls = (tag) => tag && (/auto|scroll/.test(getComputedStyle(tag).overflowX) || scrolls(tag.parentElement));
-const out = ({ left, right }) => left < -1 || right > edge;
-const beyond = [...document.querySelectorAll("article *")].filter(
-  (tag) => tag.getClientRects().length && out(tag.getBoundingClientRect()) && !scrolls(tag));
-return [document.documentElement.scrollWidth, beyond.map((tag) => tag.outerHTML.slice(0, 90))];
-"""
-
-
 @needs_browser
 def test_a_phone_needs_no_sideways_scrolling(built_book, browser):
     browser.look(width=PHONE, height=800)
     wide = {}
     for page in pages_of(built_book):
         browser.open(page)
-        width, beyond = browser.run(CUT_OFF)
+        width, beyond = cut_off(browser)
         if width > PHONE or beyond:
             wide[page.name] = width, beyond
     assert wide == {}
@@ -202,10 +182,10 @@ def test_what_is_too_wide_is_noticed(tmp_path, browser):
     phone = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     page.write_text(phone + '<article><div style="overflow-x:auto"><p style="width:900px">fine</p></div></article>')
     browser.open(page)
-    assert browser.run(CUT_OFF) == [PHONE, []]
+    assert cut_off(browser) == (PHONE, [])
     page.write_text(phone + '<article><div style="overflow:hidden"><p style="width:900px">cut</p></div></article>')
     browser.open(page)
-    assert browser.run(CUT_OFF) == [PHONE, ['<p style="width:900px">cut</p>']]
+    assert cut_off(browser) == (PHONE, ['<p style="width:900px">cut</p>'])
 
 
 @needs_browser
@@ -290,6 +270,41 @@ def test_text_and_a_frame_are_there_without_scripts(built_book, browser):
         assert "slider" not in [role for role, _ in spoken]
         seen = pixels(browser.driver.find_element(By.CSS_SELECTOR, ".gl-live .gl-picture").screenshot_as_png)
         assert (np.abs(seen - seen[0, 0]).max(axis=2) > 100).mean() > 0.005
+
+
+# What of all that fits a selector can be seen.
+VISIBLE = """return [...document.querySelectorAll(arguments[0])]
+  .filter((part) => part.checkVisibility({ visibilityProperty: true })).map((part) => part.outerHTML.slice(0, 90))"""
+ONLY_ON_A_SCREEN = ".gl-slider, .gl-words, .gl-badge, .bd-sidebar, .prev-next-area, .toggle-button, article summary"
+
+
+@needs_browser
+def test_paper_shows_a_still_and_the_solutions_and_nothing_to_press(built_book, browser):
+    for page in [page for page in pages_of(built_book) if parse(page).select(".gl-live")]:
+        browser.look(dark=True)
+        browser.open(page)
+        browser.look(dark=True, paper=True)
+        browser.run("dispatchEvent(new Event('beforeprint'))")
+        assert browser.run(VISIBLE, ONLY_ON_A_SCREEN) == []
+        assert len(browser.run(VISIBLE, ".gl-live svg")) == len(parse(page).select(".gl-live")), page.name
+        solutions = [tag for tag in parse(page).select(".solution") if tag.select_one(".cell")]
+        assert solutions
+        assert len(browser.run(VISIBLE, ".solution:has(.cell) .cell_input")) >= len(solutions), page.name
+        assert browser.run("return document.documentElement.dataset.theme") == "light"
+        browser.run("dispatchEvent(new Event('afterprint'))")
+        assert browser.run("return document.documentElement.dataset.theme") == "dark"
+
+
+@needs_browser
+def test_a_finger_finds_what_it_can_press(built_book, browser):
+    """On a phone sliders and their words are as high as a finger tip, 44 pixels, and badges 24 at least."""
+    browser.look(width=PHONE, height=667)
+    sizes = "return [...document.querySelectorAll(arguments[0])].map((part) => part.getBoundingClientRect().toJSON())"
+    for page in pages_of(built_book):
+        browser.open(page)
+        for selector, least in ((".gl-slider input, .gl-words summary", 43.9), (".gl-badge", 24)):
+            rectangles = browser.run(sizes, selector)
+            assert all(min(each["width"], each["height"]) >= least for each in rectangles), (page.name, selector)
 
 
 # --- builds that must fail

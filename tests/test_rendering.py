@@ -9,11 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import MISSING, Browser, chromium
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+
+from benchmarks.browser import MISSING, Browser, chromium
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "book").glob("*.ipynb"))
 MATHJAX = metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")

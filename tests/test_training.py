@@ -256,6 +256,18 @@ def test_every_objective_trains_alike_alone_and_in_a_grid(objective):
         assert fit.losses[-1] < fit.losses[0]
 
 
+@pytest.mark.parametrize("objective", ["beta_vae", "grae", "grae_column"])
+def test_convolutional_networks_train_alike_alone_and_in_a_grid(objective):
+    def small(seed):
+        return networks.conv_vae((28, 28), 3, width=2, seed=seed).double()
+
+    x, settings = torch.sigmoid(normal(6, 784)), {"objective": objective, "steps": 2, "batch_size": 3}
+    for (beta, seed), fit in training.fit_grid(small, x, betas=[0.1, 2.0], seeds=[0], **settings).items():
+        alone = training.fit(small(seed), x, beta=beta, seed=seed, **settings)
+        torch.testing.assert_close(fit.losses, alone.losses)
+        torch.testing.assert_close(weights(fit.model), weights(alone.model))
+
+
 def test_options_are_checked():
     column = {"objective": "grae_column"}
     with refused("'colums'", "Did you mean 'columns'?"):

@@ -1,10 +1,11 @@
 """Write `book/X.ipynb` from `book/X.md`: the same words, numbers and code for Jupyter, Colab, GitHub and nbval.
 
-    python book/_ext/export.py [--check] [chapter ...]
+    python book/_ext/export.py [--check | --keep-outputs] [chapter ...]
 
 The code cells are run once. Then Sphinx reads the book with these outputs, so that glued values, figure numbers and
 references are those of the page, and each page is written as Markdown cells and code cells. `--check` runs nothing: it
-writes the cells anew from the stored outputs and exits 1 at the first cell that differs from the file.
+writes the cells anew from the stored outputs and exits 1 at the first cell that differs from the file. `--keep-outputs`
+runs nothing either, for a change of words alone: it keeps the stored outputs, and refuses where the code is another.
 """
 
 import argparse
@@ -219,10 +220,27 @@ def notebooks(book: Book, chosen: list[Chapter]) -> Iterator[tuple[Chapter, Note
 def write(book: Book, chosen: list[Chapter]) -> None:
     for chapter in book.chapters.values():
         chapter.outputs = stored(chapter)
+    _run_all(book, chosen)
+    _save(book, chosen)
+
+
+def rewrite(book: Book, chosen: list[Chapter]) -> None:
+    """Write the words of chapters anew around their stored outputs; raise ExportError where the code has changed."""
+    for chapter in chosen:
+        _compare_code(chapter)
+    for chapter in book.chapters.values():
+        chapter.outputs = stored(chapter)
+    _save(book, chosen)
+
+
+def _run_all(book: Book, chosen: list[Chapter]) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as kernels:  # the work is done in the kernels, each a process
         results = kernels.map(lambda chapter: run(chapter, set_up_cell(read_config(book.root))), chosen)
         for chapter, outputs in zip(chosen, results, strict=True):
             chapter.outputs = outputs
+
+
+def _save(book: Book, chosen: list[Chapter]) -> None:
     for chapter, notebook, _ in notebooks(book, chosen):
         chapter.target.write_text(nbformat.writes(notebook) + "\n", encoding="utf8")
         size = chapter.target.stat().st_size / 1000
@@ -232,8 +250,6 @@ def write(book: Book, chosen: list[Chapter]) -> None:
 def check(book: Book, chosen: list[Chapter]) -> None:
     """Raise ExportError at the first cell of a committed notebook that its source would not give."""
     for chapter in chosen:
-        if not chapter.target.exists():
-            raise ExportError(f"{chapter.target}: this notebook is missing; run `make notebooks`.")
         _compare_code(chapter)
     for chapter in book.chapters.values():
         chapter.outputs = stored(chapter)
@@ -243,6 +259,8 @@ def check(book: Book, chosen: list[Chapter]) -> None:
 
 def _compare_code(chapter: Chapter) -> None:
     """New code may glue new values into the text, so that the text can be compared only when the code is the same."""
+    if not chapter.target.exists():
+        raise ExportError(f"{chapter.target}: this notebook is missing; run `make notebooks`.")
     old = [_untitled(cell.source) for cell in committed(chapter).cells if cell.cell_type == "code"][1:]
     for index, then in zip_longest(chapter.code, old):
         if index is None or _untitled(chapter.code[index]) != then:
@@ -268,14 +286,17 @@ def _compare(chapter: Chapter, notebook: NotebookNode, lines: list[int]) -> None
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chapters", nargs="*", help="names such as 06-optimal-covariance; all when none is given")
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="compare instead of writing")
+    mode.add_argument("--keep-outputs", action="store_true", help="write the words anew and run nothing")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the folder of _config.yml")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
     try:
         with open_book(root) as book:
             chosen = book.choose(options.chapters)
-            (check if options.check else write)(book, chosen)
+            command = check if options.check else rewrite if options.keep_outputs else write
+            command(book, chosen)
     except ExportError as error:
         print(str(error).replace(f"{root}/", ""), file=sys.stderr)
         return 1

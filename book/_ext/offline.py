@@ -9,10 +9,14 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 # The theme knows its mode only after its last script; this runs in the head, so that a dark page never flashes light.
+# On paper every page is light.
 MODE = """{
   const page = document.documentElement.dataset;
   page.mode ||= "auto";
   page.theme ||= matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  let seen;
+  addEventListener("beforeprint", () => { seen = page.theme; page.theme = "light"; });
+  addEventListener("afterprint", () => { page.theme = seen; });
 }"""
 
 

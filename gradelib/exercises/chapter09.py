@@ -60,6 +60,60 @@ EXERCISES = [
         ),
     ),
     Exercise(
+        id="column-variance",
+        prompt=(
+            "The d columns of J are charged a_1, …, a_d. One of them, i, is drawn uniformly. "
+            "Give the variance of the estimate d·a_i of their sum."
+        ),
+        inputs={"a": "posvector:d", "d": "dim:d"},
+        answer="d*norm2(a) - sum(a)**2",
+        also_right=(
+            "d**2*(norm2(a)/d - (sum(a)/d)**2)",
+            "d*sum((a - sum(a)/d)**2)",
+            "norm2(d*a - sum(a))/d",
+        ),
+        mistakes=(
+            Mistake("norm2(a)/d - (sum(a)/d)**2", "That is the variance of a_i. What does the factor d do to it?"),
+            Mistake("norm2(a) - sum(a)**2/d", "A factor d multiplies the standard deviation by d. And the variance?"),
+            Mistake(
+                "d*(d*norm2(a) - sum(a)**2)/(d - 1)",
+                "The d charges are all that there are, and no sample of more: by what do you divide?",
+            ),
+            Mistake("d*norm2(a)", "That is the mean of the square. What is subtracted from it?"),
+            Mistake("d*norm2(a) - sum(a)", "The mean of the estimate is subtracted as a square."),
+            Mistake("norm2(a) - sum(a)**2", "Each square (d·a_i)² comes with probability 1/d. What is their mean?"),
+            Mistake("sqrt(d*norm2(a) - sum(a)**2)", "The variance or its root?"),
+        ),
+    ),
+    Exercise(
+        id="pass-count",
+        prompt=(
+            "A pass through the decoder costs r times a pass through the encoder. Forward or backward, with respect to "
+            "inputs or to weights, each costs the same. The regulariser takes k columns on a share f of the batch. "
+            "How many times the cost of a β-VAE step does a step cost?"
+        ),
+        inputs={"r": "pos", "k": "pos", "f": "unit"},
+        answer="(1 + r*(1 + k*f))/(1 + r)",
+        also_right=(
+            "1 + r*k*f/(1 + r)",
+            "(3 + 3*r + 3*r*k*f)/(3 + 3*r)",
+            "(1 + r + r*k*f)/(1 + r)",
+        ),
+        mistakes=(
+            Mistake("(1 + 2*r)/(1 + r)", "That is for one column on the whole batch."),
+            Mistake("(1 + r*k*f)/(1 + r)", "The decoder still has to make the picture itself."),
+            Mistake("(1 + r + k*f)/(1 + r)", "Through which of the two networks does a column travel?"),
+            Mistake("1 + k*f", "Does the encoder work more than before?"),
+            Mistake("1 + r*k*f", "In which unit do you count: passes, or steps of a β-VAE?"),
+            Mistake("(1 + r*(1 + k))/(1 + r)", "Only a part of the batch travels with a column."),
+            Mistake("(1 + r*(1 + k/f))/(1 + r)", "Does a smaller part of the batch cost more or less?"),
+            Mistake(
+                "(3 + 3*r + r*k*f)/(3 + 3*r)",
+                "The derivative of the column is taken too: how many of its passes go backward?",
+            ),
+        ),
+    ),
+    Exercise(
         id="hadamard-bound",
         prompt=(
             "Write hadamard_bound(J, beta) for J (…, n, d) and a number beta: the upper bound (…) of "

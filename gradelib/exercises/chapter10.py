@@ -166,4 +166,23 @@ EXERCISES = [
             ),
         ),
     ),
+    Exercise(
+        id="equivalent-price",
+        prompt=(
+            "A model was trained at the price beta, with unit Gaussian noise, on data of total variance V. Which price "
+            "gives the same balance once the data have been scaled to the total variance W?"
+        ),
+        inputs={"beta": "pos", "V": "pos", "W": "pos"},
+        answer="beta*W/V",
+        also_right=("beta/(V/W)", "W*(beta/V)", "sqrt(W/V)**2*beta"),
+        mistakes=(
+            Mistake("beta*V/W", "Larger pixels make larger errors. Does each nat then need a higher or a lower price?"),
+            Mistake("beta*sqrt(W/V)", "Pixels grow by a factor c. By which factor does their squared error grow?"),
+            Mistake("beta*(W/V)**2", "Total variance already is a square. What is the factor c of the pixels?"),
+            Mistake("beta + W - V", "Does scaling the pixels add something, or does it multiply?"),
+            Mistake(
+                "beta", "The divergence knows nothing of pixels, but the squared error does. What keeps the balance?"
+            ),
+        ),
+    ),
 ]

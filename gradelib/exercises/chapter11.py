@@ -35,6 +35,31 @@ def real_eigenvalues(matrix: Tensor) -> Tensor:
 
 EXERCISES = [
     Exercise(
+        id="two-clouds",
+        prompt=(
+            "Half of the data have the posterior N(a, s), the other half N(b, s), with one latent and the common "
+            "variance s. Give the variance of the aggregated posterior."
+        ),
+        inputs={"a": "real", "b": "real", "s": "pos"},
+        answer="s + (a - b)**2/4",
+        also_right=(
+            "s + (a**2 + b**2)/2 - ((a + b)/2)**2",
+            "s + ((a - b)/2)**2",
+            "(s + a**2)/2 + (s + b**2)/2 - (a + b)**2/4",
+        ),
+        mistakes=(
+            Mistake("s", "Move the two means far apart. Does the variance of all draws together stay what it was?"),
+            Mistake("(a - b)**2/4", "That is the variance of the means. What do the clouds themselves add?"),
+            Mistake("s + (a - b)**2", "How far is each of the two means from the middle between them?"),
+            Mistake("s + (a - b)**2/2", "That is what a sample of two would estimate; here the two are all there are."),
+            Mistake("s/2 + (a - b)**2/4", "Let a and b be the same. Which variance must come out?"),
+            Mistake("2*s + (a - b)**2/4", "Let a and b be the same. Which variance must come out?"),
+            Mistake("s + (a**2 + b**2)/2", "That is the mean square of z. What is subtracted to get a variance?"),
+            Mistake("s + (a + b)**2/4", "Shift both means by the same amount. May the variance change?"),
+            Mistake("s**2 + (a - b)**2/4", "Here s is a variance already. Compare the units of the two terms."),
+        ),
+    ),
+    Exercise(
         id="frechet-diagonal",
         prompt=(
             "Two Gaussians have the means a and b and diagonal covariances with the standard deviations s and t. "

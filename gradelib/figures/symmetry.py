@@ -103,7 +103,7 @@ def _turn(at: float) -> np.ndarray:
 
 def _outlines(pair: tuple[Density, Density], at: float) -> list[np.ndarray]:
     """Lines of equal density, at shares of its maximum, after a turn: each (2, points)."""
-    grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 56)
+    grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 45)
     density = pair[0](grid) * pair[1](grid)[:, None]
     lines = contour_generator(grid.numpy(), grid.numpy(), density.numpy())
     return [_turn(at) @ line.T for level in _LEVELS for line in lines.lines(level * float(density.max()))]
@@ -111,7 +111,7 @@ def _outlines(pair: tuple[Density, Density], at: float) -> list[np.ndarray]:
 
 def _slice(pair: tuple[Density, Density], at: float, place: float) -> tuple[Tensor, Tensor]:
     """The density of u_2 where u_1 is `place`, on a grid (points)."""
-    grid = torch.linspace(-3 * _REACH, 3 * _REACH, 241)  # wider than what is shown, for the whole of its mass
+    grid = torch.linspace(-3 * _REACH, 3 * _REACH, 169)  # wider than what is shown, for the whole of its mass
     u = torch.stack([torch.full_like(grid, place), grid])
     z = torch.from_numpy(_turn(at).T).to(u) @ u
     joint = pair[0](z[0]) * pair[1](z[1])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 
 from selenium import webdriver
@@ -36,13 +37,17 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
+        self.sent: list[str] = []  # every address that the page opened last has asked for
 
-    def look(self, *, width: int = 1400, height: int = 900, dark: bool = False, scripts: bool = True) -> None:
-        """Set the window, the mode and whether pages may run scripts, for all pages opened from now on."""
+    def look(
+        self, *, width: int = 1400, height: int = 900, dark: bool = False, paper: bool = False, scripts: bool = True
+    ) -> None:
+        """Set the window, the mode, the medium and whether pages may run scripts, for all pages opened from now on."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         mode = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [mode]})
+        medium = {"media": "print" if paper else "", "features": [mode]}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", medium)
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
 
     def open(self, page: Path) -> tuple[list[str], list[str]]:
@@ -52,8 +57,12 @@ class Browser:
         self.driver.execute_async_script(_SETTLED)
         return self._drain()
 
-    def run(self, script: str, *arguments: object) -> object:
+    def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
+
+    def wait_for(self, script: str) -> Any:
+        """Run a script that calls its last argument with what it found."""
+        return self.driver.execute_async_script(script)
 
     def spoken(self) -> list[tuple[str, str]]:
         """Role and name of all that a screen reader finds on the page; works without scripts too."""
@@ -62,9 +71,10 @@ class Browser:
 
     def _drain(self) -> tuple[list[str], list[str]]:
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        asked = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        self.sent = [event["request"]["url"] for event in asked]
         errors = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        return [url for url in sent if urlsplit(url).scheme in ("http", "https", "ws", "wss")], errors
+        return [url for url in self.sent if urlsplit(url).scheme in ("http", "https", "ws", "wss")], errors
 
 
 @contextmanager
@@ -78,7 +88,7 @@ def chromium() -> Iterator[Browser]:
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
         driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
         try:
-            driver.set_script_timeout(30)
+            driver.set_script_timeout(90)
             yield Browser(driver)
         finally:
             driver.quit()

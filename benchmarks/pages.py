@@ -1,0 +1,267 @@
+"""`python -m benchmarks.pages`, or `make pages`: every page of the built book, measured in headless Chromium.
+
+What the tests bound, this prints, in both modes and at both widths. Lighthouse runs too, where npm has installed it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gzip
+import http.server
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup
+
+from benchmarks.browser import CHROMIUM, MISSING, Browser, chromium
+
+ROOT = Path(__file__).parent.parent
+DESK, PHONE = (1300, 900), (375, 667)
+FOREIGN = ("http", "https", "mailto", "data", "javascript")
+LIGHTHOUSE = ("performance", "accessibility", "best-practices", "seo")
+COLUMNS = {
+    "html_kb": "HTML kB",
+    "loaded_kb": "loaded kB",
+    "requests": "requests",
+    "foreign": "foreign",
+    "errors": "console",
+    "dead": "dead links",
+    "silent": "no alt",
+    "axe": "axe",
+    "shift_desk": f"shift {DESK[0]}",
+    "shift_phone": f"shift {PHONE[0]}",
+    "overflow": "overflow",
+}
+
+
+# --- the files
+
+
+def pages_of(book: Path) -> list[Path]:
+    return [page for page in sorted(book.rglob("*.html")) if "_static" not in page.parts]
+
+
+def parse(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+def dead_links(book: Path) -> list[str]:
+    """Links and sources of all pages that lead to no file of the book, or to no anchor in it."""
+    soups = {page: parse(page) for page in pages_of(book)}
+    anchors = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in soups.items()}
+    dead = []
+    for page, soup in soups.items():
+        for tag in soup.find_all(lambda tag: tag.get("href") or tag.get("src")):
+            link = urlsplit(tag.get("href") or tag.get("src"))
+            if link.scheme in FOREIGN or tag.name == "use":
+                continue
+            target = (page.parent / unquote(link.path)).resolve() if link.path else page
+            fragment = unquote(link.fragment)
+            if not target.is_file() or (fragment and fragment not in anchors.get(target, {fragment})):
+                dead.append(f"{page.relative_to(book)} → {link.geturl()}")
+    return dead
+
+
+def silent_images(soup: BeautifulSoup) -> list[str]:
+    """Images and drawings in the text that a screen reader could not read out."""
+    images = [tag for tag in soup.select("article img") if not tag.get("alt", "").strip()]
+    drawings = [tag for tag in soup.select("article svg") if tag.get("role") != "img" or not tag.get("aria-label")]
+    return [str(tag)[:100] for tag in images + drawings]
+
+
+# --- the page that stands open in the browser
+
+# What stands in the text, reaches beyond an edge of the screen and cannot be scrolled to inside its own box.
+_CUT_OFF = """
+const edge = document.documentElement.clientWidth + 1;
+const scrolls = (tag) => tag && (/auto|scroll/.test(getComputedStyle(tag).overflowX) || scrolls(tag.parentElement));
+const out = ({ left, right }) => left < -1 || right > edge;
+const beyond = [...document.querySelectorAll("article *")].filter(
+  (tag) => tag.getClientRects().length && out(tag.getBoundingClientRect()) && !scrolls(tag));
+return [document.documentElement.scrollWidth, beyond.map((tag) => tag.outerHTML.slice(0, 90))];
+"""
+# The sum of all shifts, which is never less than the browser's own score: the worst window of five seconds.
+_SHIFT = """
+const done = arguments[0];
+let sum = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) sum += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+setTimeout(() => done(sum), 100);
+"""
+# A heading of a column may be a formula: it is read out from its MathML, in which axe sees no words.
+_AXE = """
+const done = arguments[0];
+const formula = ({ target }) => document.querySelector(target[0])?.querySelector("math");
+axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => done(violations.flatMap(
+  ({ id, nodes }) => nodes.filter((node) => id !== "empty-table-header" || !formula(node))
+    .map(({ html }) => `${id}: ${html.slice(0, 120)}`))));
+"""
+
+
+def cut_off(browser: Browser) -> tuple[int, list[str]]:
+    """How wide the page is, and what in its text is cut off at an edge."""
+    width, beyond = browser.run(_CUT_OFF)
+    return width, beyond
+
+
+def layout_shift(browser: Browser) -> float:
+    """How much of the first screen jumped, and how far, since the page was opened: 0 is still, 0.1 is felt."""
+    return browser.wait_for(_SHIFT)
+
+
+def axe_script() -> str | None:
+    """The text of axe-core, which one of the packages of the tests brings along; None without that package."""
+    package = importlib.util.find_spec("axe_playwright_python")  # found, not imported: nothing here needs Playwright
+    return package and Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+
+
+def axe_violations(browser: Browser) -> list[str]:
+    """What axe-core finds that keeps people out: the rule, and where it is broken."""
+    browser.run(f"{axe_script()}; window.axe = axe")
+    return browser.wait_for(_AXE)
+
+
+def loaded(browser: Browser) -> tuple[int, float]:
+    """How many files the page asked for, itself included, and their size in kB as they lie on the disk."""
+    files = {Path(unquote(urlsplit(url).path)) for url in browser.sent if url.startswith("file:")}
+    return len(files), sum(file.stat().st_size for file in files if file.is_file()) / 1000
+
+
+# --- all of it
+
+
+def measure(browser: Browser, page: Path, dead: list[str], name: str) -> dict[str, Any]:
+    """The row of one page."""
+    row: dict[str, Any] = {"html_kb": page.stat().st_size / 1000, "silent": silent_images(parse(page))}
+    row["dead"] = [link for link in dead if link.startswith(f"{name} →")]
+    row["axe"], row["foreign"], row["errors"] = set(), [], []
+    for (width, height), shift in ((DESK, "shift_desk"), (PHONE, "shift_phone")):
+        for dark in (False, True):
+            browser.look(width=width, height=height, dark=dark)
+            foreign, errors = browser.open(page)
+            row["foreign"] += foreign
+            row["errors"] += errors
+            row[shift] = max(row.get(shift, 0), layout_shift(browser))
+            if axe_script():
+                row["axe"] |= set(axe_violations(browser))
+    row["overflow"] = cut_off(browser)[0] - PHONE[0]
+    row["requests"], row["loaded_kb"] = loaded(browser)
+    return row | {"axe": sorted(row["axe"])}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """All rows below each other; a list counts as its length."""
+    head = ["page", *COLUMNS.values()]
+    lines = [head, *([name, *(_cell(row[key]) for key in COLUMNS)] for name, row in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    return str(len(value)) if isinstance(value, list) else f"{value:.3f}" if 0 < value < 1 else f"{value:.0f}"
+
+
+# --- Lighthouse
+
+
+class _Compressed(http.server.SimpleHTTPRequestHandler):
+    """A host like those on the web: texts travel compressed, and silence on the console."""
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        path = path / "index.html" if path.is_dir() else path
+        if path.suffix not in (".html", ".css", ".js", ".svg") or not path.is_file():
+            return super().do_GET()
+        body = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        for name, value in {
+            "Content-Type": f"{self.guess_type(str(path))}; charset=utf-8",
+            "Content-Encoding": "gzip",
+            "Content-Length": str(len(body)),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        return self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(book: Path) -> Iterator[str]:
+    """The book on a port of this machine."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Compressed, directory=str(book)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+
+
+def lighthouse(command: str, address: str, form: str) -> dict[str, int]:
+    """Lighthouse's scores, out of 100, on a desk or a phone."""
+    flags = ["--quiet", "--output=json", "--chrome-flags=--headless=new --no-sandbox --disable-gpu"]
+    flags += [f"--only-categories={','.join(LIGHTHOUSE)}", *(["--preset=desktop"] if form == "desktop" else [])]
+    done = subprocess.run(
+        [command, address, *flags],
+        env={**os.environ, "CHROME_PATH": str(CHROMIUM)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name: round(100 * part["score"]) for name, part in json.loads(done.stdout)["categories"].items()}
+
+
+# --- the command
+
+
+def main() -> None:
+    """Measure all pages, or those whose names hold one of the words given."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="word", help="only pages whose name holds one of these words")
+    parser.add_argument("--book", type=Path, default=ROOT / "_build" / "html", help="the built book (_build/html)")
+    parser.add_argument("--json", type=Path, help="also write all findings to this file")
+    arguments = parser.parse_args()
+    if MISSING:
+        parser.exit(1, f"Measuring pages {MISSING}.\n")
+    names = {page: page.relative_to(arguments.book).as_posix() for page in pages_of(arguments.book)}
+    wanted = [page for page, name in names.items() if any(word in name for word in arguments.words or [""])]
+    dead = dead_links(arguments.book)
+    with chromium() as browser:
+        rows = {names[page]: measure(browser, page, dead, names[page]) for page in wanted}
+    print(table(rows))
+    for name, row in rows.items():
+        for found in (found for value in row.values() if isinstance(value, list) for found in value):
+            print(f"{name}: {found}")
+    if axe_script() is None:
+        print("axe was not run: it needs axe-playwright-python, which requirements.txt names.")
+    if command := shutil.which("lighthouse"):
+        print("\nLighthouse: " + ", ".join(LIGHTHOUSE))
+        with served(arguments.book) as address:
+            for name, row in rows.items():
+                row["lighthouse"] = {form: lighthouse(command, address + name, form) for form in ("desktop", "mobile")}
+                print(name, *(f"{form} {[*scores.values()]}" for form, scores in row["lighthouse"].items()), sep="  ")
+    else:
+        print("Lighthouse was not run: `npm install --global lighthouse` would bring it.")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Nothing on a page keeps anyone out, as far as axe-core can tell, and nothing on it jumps while it loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import pages
+from benchmarks.browser import MISSING, Browser, chromium
+from benchmarks.pages import DESK, PHONE, axe_script, axe_violations, layout_shift, pages_of
+
+WITHOUT = MISSING or (None if axe_script() else "needs axe-playwright-python, which requirements.txt names")
+# Colours depend on the mode and sizes on the width: two looks show both of either, and `make pages` tries all four.
+LOOKS = [(DESK, False), (PHONE, True)]
+STILL = 0.05  # half of what counts as good
+
+pytestmark = pytest.mark.skipif(WITHOUT is not None, reason=str(WITHOUT))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize(("size", "dark"), LOOKS, ids=["desk, light", "phone, dark"])
+def test_pages_keep_nobody_out_and_stand_still(built_book, browser, size, dark):
+    browser.look(width=size[0], height=size[1], dark=dark)
+    faults = {}
+    for page in pages_of(built_book):
+        browser.open(page)
+        shift, violations = layout_shift(browser), axe_violations(browser)
+        if shift > STILL or violations:
+            faults[page.name] = round(shift, 3), violations
+    assert faults == {}
+
+
+def test_a_violation_is_found(tmp_path, browser):
+    browser.look()
+    page = tmp_path / "page.html"
+    page.write_text(
+        '<html lang="en"><title>A page</title><main><h1>A page</h1><p style="color: #bbb">Pale</p></main></html>'
+    )
+    browser.open(page)
+    assert [found.partition(":")[0] for found in axe_violations(browser)] == ["color-contrast"]
+
+
+def test_a_jump_is_measured(tmp_path, browser):
+    """A line of 100 pixels before a block as high as half of the screen: the sum that web.dev defines is known."""
+    browser.look(width=1000, height=1000)
+    page = tmp_path / "page.html"
+    block = '<body style="margin: 0"><div id="a"></div><div style="height: 500px; background: red"></div>'
+    page.write_text(block)
+    browser.open(page)
+    assert layout_shift(browser) == 0
+    late = "requestAnimationFrame(() => requestAnimationFrame(() => {a.style.height = '100px'}))"
+    page.write_text(f"{block}<script>{late}</script>")
+    browser.open(page)
+    # What the block touches before or after is .6 of the screen; it moves by .1 of its height.
+    assert layout_shift(browser) == pytest.approx(0.06, abs=1e-3)
+
+
+def test_the_command_prints_and_writes_what_it_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["pages", "one", "--book", str(tmp_path), "--json", str(tmp_path / "found.json")])
+    monkeypatch.setattr(pages.shutil, "which", lambda name: None)
+    head = '<title>One</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+    head += '<link rel="stylesheet" href="look.css">'
+    (tmp_path / "look.css").write_text("*")
+    page = f'<html lang="en">{head}<main><h1>One</h1><a href="gone.html">There</a></main></html>'
+    (tmp_path / "one.html").write_text(page)
+    (tmp_path / "two.html").write_text(page)
+    pages.main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    printed = capsys.readouterr().out
+    assert list(found) == ["one.html"]
+    assert found["one.html"]["dead"] == ["one.html → gone.html"]
+    assert (found["one.html"]["axe"], found["one.html"]["foreign"], found["one.html"]["overflow"]) == ([], [], 0)
+    assert found["one.html"]["requests"] == 2
+    assert found["one.html"]["loaded_kb"] == pytest.approx(0.001 * (len(page) + len("*")))
+    assert "one.html → gone.html" in printed
+    assert "Lighthouse was not run" in printed
