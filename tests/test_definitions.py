@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import reading_time
-from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from small_book import build, furnish, page
 
 from benchmarks.browser import MISSING, Browser, chromium
 
@@ -109,32 +108,21 @@ chapters: [{file: book/01-first}, {file: book/02-second}, {file: book/glossary}]
 """
 
 
-def build(root: Path) -> None:
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going", "-n"]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
-    built = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr
-
-
-def page(root: Path, name: str) -> Tag:
-    return BeautifulSoup((root / f"_build/html/book/{name}.html").read_text(encoding="utf8"), "html.parser").article
+def built(root: Path) -> None:
+    result = build(root)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book, with the configuration, the extensions and the style of the real one."""
     root = tmp_path_factory.mktemp("book")
-    for part in ("_static", "_ext"):
-        shutil.copytree(ROOT / "book" / part, root / "book" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "_config.yml", root)
-    shutil.copy(ROOT / "book/references.bib", root / "book")
-    (root / "_toc.yml").write_text(TOC)
+    furnish(root, TOC)
     index = "# A book\n\nA latent that nobody explains.\n"
     pages = {"index": index, "01-first": FRONT + FIRST, "02-second": FRONT + SECOND, "glossary": GLOSSARY}
     for name, text in pages.items():
         (root / "book" / f"{name}.md").write_text(text, encoding="utf8")
-    build(root)
+    built(root)
     return root
 
 
@@ -296,5 +284,5 @@ def test_a_phone_and_paper_show_none(root):
 def test_a_changed_glossary_reaches_the_chapters(root):
     path = root / "book/glossary.md"
     path.write_text(GLOSSARY.replace("Two networks.", "Three networks."), encoding="utf8")
-    build(root)
+    built(root)
     assert "Three networks." in page(root, "01-first").text

@@ -6,16 +6,12 @@ The builds share a folder, so that they also try what an incremental build does 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 from selenium.webdriver.common.keys import Keys
+from small_book import build, furnish, page
 
 from benchmarks.browser import MISSING, chromium
 
@@ -93,32 +89,17 @@ chapters: [{file: book/01-first}, {file: book/02-second}, {file: book/report}, {
 """
 
 
-def build(root: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going", "-n"]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)
-
-
 def write(root: Path, **pages: str) -> None:
     for name, text in pages.items():
         front = FRONT if "code-cell" in text else ""
         (root / "book" / f"{name.replace('_', '-')}.md").write_text(front + text, encoding="utf8")
 
 
-def page(root: Path, name: str) -> BeautifulSoup:
-    return BeautifulSoup((root / f"_build/html/book/{name}.html").read_text(encoding="utf8"), "html.parser").article
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book, with the configuration, the extensions and the style of the real one."""
     root = tmp_path_factory.mktemp("book")
-    for part in ("_static", "_ext"):
-        shutil.copytree(ROOT / "book" / part, root / "book" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "_config.yml", root)
-    shutil.copy(ROOT / "book/references.bib", root / "book")
-    (root / "_toc.yml").write_text(TOC)
+    furnish(root, TOC)
     (root / "book/claims.yml").write_text(CLAIMS)
     (root / "book/errata.yml").write_text(ERRATA)
     write(root, index="# A book\n", report=REPORT, ledger=LEDGER, slips=SLIPS)
