@@ -15,3 +15,16 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     """Compare what a notebook says in words; HTML and SVG say the same with floating-point coordinates."""
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("text/html", "image/svg+xml")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests have measured: what they print themselves is lost in a worker process."""
+    measured = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
+    if measured:
+        terminalreporter.section("measured")
+        terminalreporter.write_line("\n".join(sorted(measured)))

@@ -10,13 +10,15 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from export_book import page_url, read_config
 from markdown_it import MarkdownIt
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from benchmarks.browser import MISSING, Browser, chromium
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "book").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 MATHJAX = metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
 # A macro that MathJax does not know is to be an error, not a red word.
 PAGE = """<!doctype html><meta charset="utf-8">
@@ -86,6 +88,34 @@ def test_links_numbers_and_solutions_survive(path: Path) -> None:
 )
 def test_a_fault_is_found(text: str, fault: str) -> None:
     assert fault in faults(markdown(text))
+
+
+# --- links to the published book
+
+
+def astray(notebook: NotebookNode, book: Path) -> list[str]:
+    """Links to a page or an anchor that the built book does not have."""
+    address = page_url(read_config(ROOT)) + "/"
+    links = [link.removeprefix(address) for link in expected(notebook)["links"] if link.startswith(address)]
+    return [link for link in links if not there(book, *link.partition("#")[::2])]
+
+
+def there(book: Path, page: str, anchor: str) -> bool:
+    return (book / page).is_file() and (not anchor or f'id="{anchor}"' in (book / page).read_text(encoding="utf8"))
+
+
+@each_notebook
+def test_links_to_the_published_book_lead_somewhere(path: Path, built_book: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert len(expected(notebook)["links"]) > 5
+    assert astray(notebook, built_book) == []
+
+
+def test_a_link_astray_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<p id="here"></p>')
+    address = page_url(read_config(ROOT))
+    text = " ".join(f"[x]({address}/{link})" for link in ("a.html#here", "a.html", "a.html#gone", "b.html"))
+    assert astray(markdown(text), tmp_path) == ["a.html#gone", "b.html"]
 
 
 # --- in a browser
