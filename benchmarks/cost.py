@@ -20,6 +20,7 @@ from gradelib.likelihoods import Gaussian
 
 CHEAP = {"fraction": 0.25}
 DIMENSIONS = (8, 32, 128)
+MEMORY_DIMENSIONS = (8, 32, 64, 128)
 
 
 def columns(rounds: int) -> dict[str, timing.Ratio]:
@@ -69,18 +70,21 @@ def growth(rounds: int) -> dict[str, float]:
 
 def jacobians(rounds: int) -> dict[str, timing.Ratio]:
     """A step of exact GRAE with our Jacobian against one with torch.autograd.functional.jacobian in a loop."""
+    candidates = {"ours": stepper(*perceptron(8, batch=8), "grae"), "autograd.functional": _loop_stepper()}
+    return timing.ratios(candidates, rounds=max(2, rounds // 4))
 
-    def by_loop(model: networks.VAE, x: Tensor) -> Tensor:
+
+def _loop_stepper() -> Callable[[], None]:
+    model, x = perceptron(8, batch=8)
+
+    def loss(_: Tensor) -> Tensor:
         h = model.posterior(x).mean
         # create_graph is off by default, and then the regulariser would silently not train
         rows = [torch.autograd.functional.jacobian(model.decoder, row, create_graph=True) for row in h]
         J = torch.stack(rows)
         return objectives.grae(Gaussian().log_prob(x, model.decoder(h)), -(J.mT @ J), h, BETA)
 
-    model, x = perceptron(8, batch=8)
-    loop = adam_stepper(list(model.parameters()), lambda _: by_loop(model, x), lambda: x)
-    candidates = {"ours": stepper(*perceptron(8, batch=8), "grae"), "autograd.functional": loop}
-    return timing.ratios(candidates, rounds=max(2, rounds // 4))
+    return adam_stepper(list(model.parameters()), loss, lambda: x)
 
 
 def grid(rounds: int) -> dict[str, timing.Ratio]:
@@ -112,14 +116,30 @@ def _grid_and_turns(dtype: torch.dtype, objective: str, steps: int = 40) -> dict
 
 def pythae(rounds: int) -> dict[str, timing.Ratio] | str:
     """Our steps against those of pythae's BetaVAE and RAE_GP on the same perceptron, where it is installed."""
-    if importlib.util.find_spec("pythae") is None:
+    if not _has_pythae():
         return "pythae is not installed; pip install pythae to compare with it."
+    return timing.ratios(
+        {
+            "ours: β-VAE": stepper(*perceptron(16), "beta_vae"),
+            "pythae: BetaVAE": _pythae_stepper("BetaVAE", "BetaVAEConfig"),
+            "ours: GRAE≈": stepper(*perceptron(16), "grae_column"),
+            "pythae: RAE_GP": _pythae_stepper("RAE_GP", "RAE_GP_Config"),
+        },
+        rounds=rounds,
+        repeats=3,
+    )
+
+
+def _has_pythae() -> bool:
+    return importlib.util.find_spec("pythae") is not None
+
+
+def _pythae_stepper(kind: str, config: str) -> Callable[[], None]:
+    """A step of pythae's model and configuration of these names, on the perceptron with d = 16."""
+    from pythae import models
     from pythae.data.datasets import DatasetOutput
-    from pythae.models import RAE_GP, BetaVAE, BetaVAEConfig, RAE_GP_Config
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
-
-    model, x = perceptron(16)
 
     class Encoder(BaseEncoder):
         def __init__(self, net: torch.nn.Module) -> None:
@@ -138,49 +158,57 @@ def pythae(rounds: int) -> dict[str, timing.Ratio] | str:
         def forward(self, z: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.net(z))
 
-    def theirs(kind: type, config: type) -> object:
-        one, _ = perceptron(16)
-        plain = torch.nn.Sequential(*one.decoder)  # without our own way to push derivatives
-        net = kind(config(input_dim=(784,), latent_dim=16), Encoder(one.encoder), Decoder(plain)).to(device())
-        batch = DatasetOutput(data=x)
-        return adam_stepper(list(net.parameters()), lambda _: net(batch).loss, lambda: x)
-
-    return timing.ratios(
-        {
-            "ours: β-VAE": stepper(model, x, "beta_vae"),
-            "pythae: BetaVAE": theirs(BetaVAE, BetaVAEConfig),
-            "ours: GRAE≈": stepper(*perceptron(16), "grae_column"),
-            "pythae: RAE_GP": theirs(RAE_GP, RAE_GP_Config),
-        },
-        rounds=rounds,
-        repeats=3,
-    )
+    ours, x = perceptron(16)
+    plain = torch.nn.Sequential(*ours.decoder)  # without our own way to push derivatives
+    settings = getattr(models, config)(input_dim=(784,), latent_dim=16)
+    net = getattr(models, kind)(settings, Encoder(ours.encoder), Decoder(plain)).to(device())
+    batch = DatasetOutput(data=x)
+    return adam_stepper(list(net.parameters()), lambda _: net(batch).loss, lambda: x)
 
 
 def memory(rounds: int) -> dict[str, float]:
-    """The peak memory in MiB that three steps add, each in a process of its own."""
-    cases = (
-        [("beta_vae", d) for d in DIMENSIONS]
-        + [("grae_column", d) for d in DIMENSIONS]
-        + [("grae", d) for d in (8, 32, 64, 128)]
-    )
+    """The peak memory in MiB that three runs add, each in a process of its own."""
+    cases = [name for name in _memory_cases() if _has_pythae() or "pythae" not in name]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        found = pool.map(_peak, cases, chunksize=1)
-    table = {f"{objective}, d = {d}": round(peak, 1) for (objective, d), peak in zip(cases, found, strict=True)}
-    exact = [(d, peak) for (objective, d), peak in zip(cases, found, strict=True) if objective == "grae" and d > 8]
-    table["exponent of grae in d"] = timing.growth([d for d, _ in exact], [peak for _, peak in exact])
+        table = dict(zip(cases, pool.map(_peak, cases, chunksize=1), strict=True))
+    exact = [d for d in MEMORY_DIMENSIONS if d > 8]
+    table["exponent of grae in d"] = timing.growth(exact, [table[f"grae, d = {d}"] for d in exact])
     return table
 
 
-def _peak(case: tuple[str, int]) -> float:
+def _memory_cases() -> dict[str, Callable[[], Callable[[], object]]]:
+    """What is measured, by name: how to prepare it. What this returns is then run."""
+    sizes = {"beta_vae": DIMENSIONS, "grae_column": DIMENSIONS, "grae": MEMORY_DIMENSIONS}
+    steps = {
+        f"{objective}, d = {d}": lambda objective=objective, d=d: stepper(*perceptron(d), objective)
+        for objective, dimensions in sizes.items()
+        for d in dimensions
+    }
+    grids = {
+        f"{objective}, 18 digits models {how}": lambda objective=objective, how=how: _grid_and_turns(
+            torch.float64, objective, steps=10
+        )[how]
+        for objective in ("beta_vae", "grae_column")
+        for how in ("in turn", "together")
+    }
+    return steps | {
+        "grae, d = 8, batch 8": lambda: stepper(*perceptron(8, batch=8), "grae"),
+        "autograd.functional, d = 8, batch 8": _loop_stepper,
+        "grae_column, d = 16": lambda: stepper(*perceptron(16), "grae_column"),
+        "pythae: BetaVAE, d = 16": lambda: _pythae_stepper("BetaVAE", "BetaVAEConfig"),
+        "pythae: RAE_GP, d = 16": lambda: _pythae_stepper("RAE_GP", "RAE_GP_Config"),
+        **grids,
+    }
+
+
+def _peak(case: str) -> float:
     torch.set_num_threads(1)
-    objective, d = case
     stepper(*perceptron(2), "beta_vae")()  # what torch takes once, whatever it does
-    step = stepper(*perceptron(d), objective)
+    run = _memory_cases()[case]()
     before = _highest()
     for _ in range(3):
-        step()
-    return (_highest() - before) / 2**20
+        run()
+    return round((_highest() - before) / 2**20, 1)
 
 
 def _highest() -> int:

@@ -1,13 +1,18 @@
-"""What all tests share: the built book."""
+"""What all tests share: the built book, and a browser to look at it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from benchmarks.browser import Browser
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,3 +33,14 @@ def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert build.returncode == 0, f"`make book` failed:\n{build.stdout[-3000:]}\n{build.stderr[-3000:]}"
             done.touch()
     return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium with a fresh profile; the tests that want one are skipped where there is none."""
+    from benchmarks.browser import MISSING, chromium
+
+    if MISSING:
+        pytest.skip(MISSING)
+    with chromium() as running:
+        yield running

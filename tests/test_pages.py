@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,38 +14,22 @@ import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from pictures import pixels
 from PIL import Image
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
+from table_of_contents import files, pages
 
-from benchmarks.browser import MISSING, Browser, chromium
-from benchmarks.pages import cut_off, dead_links, pages_of, parse, silent_images
+from benchmarks.pages import PHONE, cut_off, dead_links, pages_of, parse, silent_images
 
 ROOT = Path(__file__).parent.parent
-PHONE = 375  # pixels
-needs_browser = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 # --- the files
 
 
-def chapters(toc: dict) -> list[str]:
-    """All files of a table of contents."""
-    below = [item for key in ("parts", "chapters", "sections") for item in toc.get(key, [])]
-    own = [toc[key] for key in ("root", "file") if key in toc]
-    return own + [name for item in below for name in chapters(item)]
-
-
 def test_every_page_of_the_table_of_contents_is_there(built_book):
-    files = chapters(yaml.safe_load((ROOT / "_toc.yml").read_text()))
-    assert "book/index" in files
-    assert [name for name in ["index", *files] if not (built_book / f"{name}.html").is_file()] == []
+    assert "book/index.html" in pages()
+    assert {page.relative_to(built_book).as_posix() for page in pages_of(built_book)} == set(pages())
 
 
 def test_no_link_inside_the_book_is_dead(built_book):
@@ -68,6 +51,27 @@ def test_a_silent_figure_is_found():
     silent = '<img src="a.png"><img src="b.png" alt=" "><svg aria-label="no role"></svg><svg role="img"></svg>'
     spoken = '<img src="c.png" alt="c"><svg role="img" aria-label="d"></svg>'
     assert len(silent_images(BeautifulSoup(f"<article>{silent}{spoken}</article>", "html.parser"))) == 4
+
+
+# A dollar, the name of a command, or the marks of Markdown and MyST, which no reader should see.
+RAW = re.compile(r"\$|\\[A-Za-z]+|\*\*|\]\(|\{\w+\}`")
+
+
+def raw_text(soup: BeautifulSoup) -> list[str]:
+    """What stands on a page as the author typed it, where it is neither code nor a formula that MathJax will set."""
+    for formula in soup.select(".math, pre, code, script, svg"):
+        formula.decompose()
+    return [piece for article in soup.select("article") for piece in article.stripped_strings if RAW.search(piece)]
+
+
+def test_no_formula_and_no_mark_is_left_as_it_was_typed(built_book):
+    """A line of the source that begins with a minus makes a list in the middle of a formula, for one."""
+    assert {page.name: raw for page in pages_of(built_book) if (raw := raw_text(parse(page)))} == {}
+
+
+def test_what_was_left_as_it_was_typed_is_found():
+    text = r"<article><p>$a</p><p>\beta</p><p>{ref}`a`</p><pre>$ a</pre><span class='math'>\(\beta\)</span></article>"
+    assert raw_text(BeautifulSoup(text, "html.parser")) == ["$a", r"\beta", "{ref}`a`"]
 
 
 def test_a_name_on_a_page_names_one_thing(built_book):
@@ -103,7 +107,7 @@ def test_a_link_to_a_page_has_a_card(built_book):
     owner, name = repository.removeprefix("https://github.com/").split("/")
     site = f"https://{owner}.github.io/{name}/"
     assert Image.open(built_book / "_static" / "card.png").size == (1200, 630)
-    for file in chapters(yaml.safe_load((ROOT / "_toc.yml").read_text())):
+    for file in files():
         page = parse(built_book / f"{file}.html")
         said = {tag.get("property") or tag.get("name"): tag.get("content") for tag in page.find_all("meta")}
         assert said["og:url"] == f"{site}{file}.html"
@@ -128,30 +132,6 @@ def test_launch_and_download_buttons_lead_to_the_notebook(built_book):
 # --- the browser
 
 
-@pytest.fixture(scope="module")
-def opened(built_book, browser) -> dict[str, tuple[list[str], list[str], list[str]]]:
-    """Each page, opened once: what it asked other hosts for, its errors, its unread formulas."""
-    browser.look()
-    return {page.name: (*browser.open(page), browser.run(UNREAD)) for page in pages_of(built_book)}
-
-
-@needs_browser
-def test_pages_ask_no_other_host_and_have_no_errors(opened):
-    assert {name: faults for name, (*faults, _) in opened.items() if faults != [[], []]} == {}
-
-
-# Formulas that stand as raw TeX, or that MathJax could not read.
-UNREAD = """
-return [...document.querySelectorAll("article .math")].filter((formula) => !formula.querySelector("mjx-container"))
-  .concat(...document.querySelectorAll("mjx-merror")).map((formula) => formula.textContent)"""
-
-
-@needs_browser
-def test_every_formula_is_set(opened):
-    assert {name: formulas for name, (_, _, formulas) in opened.items() if formulas} == {}
-
-
-@needs_browser
 def test_a_request_and_an_error_are_noticed(tmp_path, browser):
     browser.look()
     page = tmp_path / "page.html"
@@ -162,32 +142,18 @@ def test_a_request_and_an_error_are_noticed(tmp_path, browser):
     assert any("oh" in error for error in errors)
 
 
-@needs_browser
-def test_a_phone_needs_no_sideways_scrolling(built_book, browser):
-    browser.look(width=PHONE, height=800)
-    wide = {}
-    for page in pages_of(built_book):
-        browser.open(page)
-        width, beyond = cut_off(browser)
-        if width > PHONE or beyond:
-            wide[page.name] = width, beyond
-    assert wide == {}
-
-
-@needs_browser
 def test_what_is_too_wide_is_noticed(tmp_path, browser):
-    browser.look(width=PHONE, height=800)
+    browser.look(width=PHONE[0], height=PHONE[1])
     page = tmp_path / "page.html"
     phone = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     page.write_text(phone + '<article><div style="overflow-x:auto"><p style="width:900px">fine</p></div></article>')
     browser.open(page)
-    assert cut_off(browser) == (PHONE, [])
+    assert cut_off(browser) == (PHONE[0], [])
     page.write_text(phone + '<article><div style="overflow:hidden"><p style="width:900px">cut</p></div></article>')
     browser.open(page)
-    assert cut_off(browser) == (PHONE, ['<p style="width:900px">cut</p>'])
+    assert cut_off(browser) == (PHONE[0], ['<p style="width:900px">cut</p>'])
 
 
-@needs_browser
 @pytest.mark.parametrize("dark", [False, True])
 def test_icons_are_drawn_without_the_icon_script(built_book, browser, dark):
     browser.look(dark=dark)
@@ -200,75 +166,25 @@ def test_icons_are_drawn_without_the_icon_script(built_book, browser, dark):
     assert browser.run("return document.fonts.check(\"900 16px 'Font Awesome 6 Free'\")")
 
 
+LISTED = """const done = arguments[0];
+const wait = () => /finished/.test(document.querySelector(".search-summary")?.textContent)
+  ? done([...document.querySelectorAll("ul.search li a")].map((link) => link.href)) : setTimeout(wait, 50);
+wait();"""
+
+
+def test_the_search_works_from_a_file(built_book, browser):
+    """Without a server a page may read no other: the list comes without excerpts, and without complaints."""
+    browser.look()
+    _, errors = browser.open(built_book / "search.html", query="?q=amortisation")
+    links = browser.wait_for(LISTED)
+    assert any("06-optimal-covariance.html" in link for link in links)
+    assert errors + browser.errors() == []
+
+
 def live_pages(book) -> list:
     return [page for page in pages_of(book) if b'class="gl-live"' in page.read_bytes()]
 
 
-def pixels(picture: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
-
-
-def differing(one: np.ndarray, other: np.ndarray) -> int:
-    """How many pixels of two pictures clearly differ."""
-    return int((np.abs(one - other).max(axis=2) > 40).sum())
-
-
-@needs_browser
-def test_the_keyboard_moves_the_slider_and_the_picture_follows(built_book, browser):
-    assert live_pages(built_book)
-    for number, page in enumerate(live_pages(built_book)):
-        browser.look(dark=number % 2 == 1)  # every other page in the dark, since each takes seconds
-        browser.open(page)
-        for figure in browser.driver.find_elements(By.CSS_SELECTOR, ".gl-live"):
-            move_and_compare(figure)
-
-
-def move_and_compare(figure) -> None:
-    """Press Home, then each step to the right: picture, value and words change each time, and nothing else moves."""
-    picture, slider = figure.find_element(By.CSS_SELECTOR, ".gl-picture"), figure.find_element(By.TAG_NAME, "input")
-    value, drawing = figure.find_element(By.TAG_NAME, "output"), picture.find_element(By.TAG_NAME, "svg")
-    items = figure.find_elements(By.CSS_SELECTOR, ".gl-words li")
-    place = figure.rect
-    slider.send_keys(Keys.HOME)
-    before = first = at_rest(picture)
-    for item in items[1:]:
-        slider.send_keys(Keys.ARROW_RIGHT)
-        after = pixels(picture.screenshot_as_png)
-        assert differing(before, after) > 20
-        assert value.text == item.get_attribute("data-label")
-        assert slider.get_attribute("aria-valuetext").endswith(f"= {value.text}")
-        assert drawing.get_attribute("aria-label") == item.get_attribute("textContent")
-        assert figure.rect == place
-        before = after
-    slider.send_keys(Keys.HOME)
-    assert differing(first, at_rest(picture)) <= 20
-
-
-def at_rest(picture) -> np.ndarray:
-    """The pixels once they change no more: the browser decodes images inside of a drawing when it finds the time."""
-    seen = pixels(picture.screenshot_as_png)
-    for _ in range(20):
-        before, seen = seen, pixels(picture.screenshot_as_png)
-        if (before == seen).all():
-            break
-    return seen
-
-
-@needs_browser
-def test_pictures_stand_out_from_the_page_in_both_modes(built_book, browser):
-    browser.look()
-    for page in [page for page in pages_of(built_book) if parse(page).select(".gl-picture")]:
-        browser.open(page)
-        for mode in ("light", "dark"):
-            browser.run("document.documentElement.dataset.theme = arguments[0]", mode)
-            for picture in browser.driver.find_elements(By.CSS_SELECTOR, ".gl-picture"):
-                seen = pixels(picture.screenshot_as_png)
-                paper = seen[0, 0]
-                assert (paper.mean() < 60) == (mode == "dark"), f"{page.name}: a light ground in the dark"
-                assert (np.abs(seen - paper).max(axis=2) > 100).mean() > 0.005, f"{page.name}: an empty picture"
-
-
-@needs_browser
 def test_text_and_a_frame_are_there_without_scripts(built_book, browser):
     browser.look(scripts=False)
     for page in live_pages(built_book)[::4]:
@@ -290,7 +206,6 @@ VISIBLE = """return [...document.querySelectorAll(arguments[0])]
 ONLY_ON_A_SCREEN = ".gl-slider, .gl-words, .gl-badge, .bd-sidebar, .prev-next-area, .toggle-button, article summary"
 
 
-@needs_browser
 def test_paper_shows_a_still_and_the_solutions_and_nothing_to_press(built_book, browser):
     for page in live_pages(built_book)[::4]:  # one style sheet serves all
         browser.look(dark=True)
@@ -305,18 +220,6 @@ def test_paper_shows_a_still_and_the_solutions_and_nothing_to_press(built_book, 
         assert browser.run("return document.documentElement.dataset.theme") == "light"
         browser.run("dispatchEvent(new Event('afterprint'))")
         assert browser.run("return document.documentElement.dataset.theme") == "dark"
-
-
-@needs_browser
-def test_a_finger_finds_what_it_can_press(built_book, browser):
-    """On a phone sliders and their words are as high as a finger tip, 44 pixels, and badges 24 at least."""
-    browser.look(width=PHONE, height=667)
-    sizes = "return [...document.querySelectorAll(arguments[0])].map((part) => part.getBoundingClientRect().toJSON())"
-    for page in live_pages(built_book)[::4]:
-        browser.open(page)
-        for selector, least in ((".gl-slider input, .gl-words summary", 43.9), (".gl-badge", 24)):
-            rectangles = browser.run(sizes, selector)
-            assert all(min(each["width"], each["height"]) >= least for each in rectangles), (page.name, selector)
 
 
 # --- builds that must fail

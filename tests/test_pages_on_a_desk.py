@@ -1,0 +1,115 @@
+"""Every page as a reader at a desk has it: opened once, every other one in the dark."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from pictures import differing, pixels
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from table_of_contents import pages
+
+from benchmarks.browser import Browser
+from benchmarks.pages import DESK, STILL, axe_violations, layout_shift
+
+# Code and formulas have the same colours on every page, so those of one page in each mode will do.
+WHOLE = "book/06-optimal-covariance.html"
+# Formulas that stand as raw TeX, or that MathJax could not read.
+UNREAD = """
+return [...document.querySelectorAll("article .math")].filter((formula) => !formula.querySelector("mjx-container"))
+  .concat(...document.querySelectorAll("mjx-merror")).map((formula) => formula.textContent)"""
+
+
+class Opened(NamedTuple):
+    """The browser with a page in it, and what the page did while it was opened."""
+
+    name: str
+    browser: Browser
+    requests: list[str]
+    errors: list[str]
+    shift: float
+
+
+@pytest.fixture(scope="module", params=list(enumerate(pages())), ids=lambda page: page[1])
+def opened(request, built_book, browser) -> Opened:
+    """Each page in turn: pytest runs all tests of one page before it opens the next."""
+    number, name = request.param
+    browser.look(width=DESK[0], height=DESK[1], dark=number % 2 == 1)
+    requests, errors = browser.open(built_book / name)
+    return Opened(name, browser, requests, errors, layout_shift(browser))
+
+
+def test_it_asks_no_other_host_and_has_no_errors(opened):
+    assert opened.requests == []
+    assert opened.errors == []
+
+
+def test_every_formula_is_set(opened):
+    assert opened.browser.run(UNREAD) == []
+
+
+def test_it_stands_still_while_it_loads(opened):
+    assert opened.shift <= STILL
+
+
+def test_it_keeps_nobody_out(opened):
+    """Pages in the light; `test_pages_on_a_phone.py` does those in the dark, since axe takes seconds for each."""
+    if pages().index(opened.name) % 2 == 0:
+        assert axe_violations(opened.browser, whole=opened.name == WHOLE) == []
+
+
+def test_pictures_stand_out_from_the_page_in_both_modes(opened):
+    set_mode = "document.documentElement.dataset.theme = arguments[0]"
+    before = opened.browser.run("return document.documentElement.dataset.theme")
+    for mode in ("light", "dark"):
+        opened.browser.run(set_mode, mode)
+        for picture in opened.browser.driver.find_elements(By.CSS_SELECTOR, ".gl-picture"):
+            seen = pixels(picture.screenshot_as_png)
+            paper = seen[0, 0]
+            assert (paper.mean() < 60) == (mode == "dark"), "a light ground in the dark"
+            assert (np.abs(seen - paper).max(axis=2) > 100).mean() > 0.005, "an empty picture"
+    opened.browser.run(set_mode, before)
+
+
+def test_the_keyboard_moves_the_slider_and_the_picture_follows(opened):
+    for figure in opened.browser.driver.find_elements(By.CSS_SELECTOR, ".gl-live"):
+        move_and_compare(figure)
+
+
+# A screenshot must not bring the page to move, and nothing may lie under the page's own header.
+CENTRE = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
+
+
+def move_and_compare(figure) -> None:
+    """Press Home, then each step to the right: picture, value and words change each time, and nothing else moves."""
+    picture, place = figure.find_element(By.CSS_SELECTOR, ".gl-picture"), figure.rect
+    drawing = picture.find_element(By.TAG_NAME, "svg")
+    words = [item.get_attribute("textContent") for item in figure.find_elements(By.CSS_SELECTOR, ".gl-words li")]
+    for slider, value in zip(*(figure.find_elements(By.TAG_NAME, tag) for tag in ("input", "output")), strict=True):
+        slider.send_keys(Keys.HOME)
+        before = first = at_rest(picture)
+        said = {drawing.get_attribute("aria-label")}
+        for label in slider.get_attribute("data-labels").split("\n")[1:]:
+            slider.send_keys(Keys.ARROW_RIGHT)
+            after = pixels(picture.screenshot_as_png)
+            assert differing(before, after) > 20
+            assert value.text == label
+            assert slider.get_attribute("aria-valuetext").endswith(f"= {label}")
+            assert drawing.get_attribute("aria-label") in set(words) - said
+            assert figure.rect == place
+            before = after
+            said.add(drawing.get_attribute("aria-label"))
+        slider.send_keys(Keys.HOME)
+        assert differing(first, at_rest(picture)) <= 20
+
+
+def at_rest(picture) -> np.ndarray:
+    """The pixels once they change no more: the browser decodes images inside of a drawing when it finds the time."""
+    seen = pixels(picture.screenshot_as_png)
+    for _ in range(20):
+        before, seen = seen, pixels(picture.screenshot_as_png)
+        if (before == seen).all():
+            break
+    return seen
