@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-CODE := $(shell find gradelib book/_ext book/_static -name '*.py' -o -name '*.js' -o -name '*.css')
+CODE := $(shell find gradelib book/_ext book/_static -name '*.py' -o -name '*.js' -o -name '*.css' -o -name '*.html')
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test notebooks words bench pages lint clean
+.PHONY: help install book pdf test notebooks words bench pages lint clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,11 @@ install: $(INSTALLED)  ## make .venv with all that the book needs
 book: _build/.code  ## build the HTML book into _build/html
 	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick
 	@echo "Open $(CURDIR)/_build/html/index.html in a browser."
+
+pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
+	@$(PYTHON) book/_ext/make_pdf.py --check
+	@$(MAKE) --no-print-directory _build/.code
+	$(BIN)/python book/_ext/make_pdf.py
 
 test: $(INSTALLED)  ## run every test, the notebooks included
 	$(BIN)/python -m pytest --nbval

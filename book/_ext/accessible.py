@@ -45,6 +45,8 @@ def warn_of_silent_images(app: Sphinx, doctree: nodes.document, docname: str) ->
 
 def number_repeated_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Every exercise, solution and proof comes with the same id; from the second on it gets a number."""
+    if app.builder.format == "latex":
+        return  # there all pages are one, and each name carries its page
     seen = Counter()
     for element in doctree.findall(nodes.Element):
         for place, name in enumerate(element.get("ids", [])):

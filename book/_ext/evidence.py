@@ -14,6 +14,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.builders.latex.nodes import math_reference
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.util import logging
@@ -154,9 +155,12 @@ def faults(env: BuildEnvironment) -> Iterator[tuple[tuple[str, int | None], str]
 # --- showing
 
 
-def equation_link(app: Sphinx, here: str, label: str) -> nodes.reference | None:
+def equation_link(app: Sphinx, here: str, label: str) -> nodes.Element | None:
     """The number of an equation, as a link to it; None where the book has no such equation."""
     domain = app.env.get_domain("math")
+    if app.builder.format == "latex":
+        found = domain.equations.get(label)
+        return math_reference("", "", docname=found[0], target=label) if found else None
     return domain.resolve_xref(app.env, here, app.builder, "eq", label, None, None)
 
 
