@@ -50,10 +50,10 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", medium)
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
 
-    def open(self, page: Path) -> tuple[list[str], list[str]]:
+    def open(self, page: Path, *, query: str = "") -> tuple[list[str], list[str]]:
         """Open a file. Returns what it asked other hosts for, and its errors in the console."""
         self._drain()
-        self.driver.get(page.as_uri())
+        self.driver.get(page.as_uri() + query)
         self.driver.execute_async_script(_SETTLED)
         return self._drain()
 
@@ -68,6 +68,10 @@ class Browser:
         """Role and name of all that a screen reader finds on the page; works without scripts too."""
         nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
         return [(node["role"]["value"], node["name"]["value"]) for node in nodes if "name" in node]
+
+    def errors(self) -> list[str]:
+        """What the console has complained about since it was asked last."""
+        return self._drain()[1]
 
     def _drain(self) -> tuple[list[str], list[str]]:
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]

@@ -1,8 +1,9 @@
-"""Live figures: a slider over a function that draws.
+"""Live figures: one or two sliders over a function that draws.
 
-`explore(draw, "β", [0.1, 0.2, 0.4])` as the last expression of a cell shows `draw(0.1)` above a slider. With a kernel
-the slider is an ipywidgets control and each move calls `draw`. In the built book there is no kernel: the same figure is
-plain HTML over frames drawn beforehand, and `book/_static/live.js` shows the one that the slider names.
+`explore(draw, "β", [0.1, 0.2, 0.4])` as the last expression of a cell shows `draw(0.1)` above a slider, and a button
+that plays it. `explore(draw, "β", [0.1, 0.2, 0.4], "k", [1, 2])` has a second slider and calls `draw(0.1, 1)`. With a
+kernel the sliders are ipywidgets controls and each move calls `draw`. In the built book there is no kernel: the same
+figure is plain HTML over frames drawn beforehand, and `book/_static/live.js` shows the one that the sliders name.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from itertools import product
 from typing import Any
 
 import ipywidgets
@@ -22,23 +25,68 @@ from gradelib.figures import Picture, frame, style
 # Set by the book's build: a widget made there would weigh on the page and could not move.
 STATIC = "GRADELIB_STATIC"
 _VIEW = "application/vnd.jupyter.widget-view+json"
+_PACE = 900  # milliseconds for which a frame stands while a figure plays
 
 
 def explore(
-    draw: Callable[[Any], Picture],
+    draw: Callable[..., Picture],
     name: str,
     values: Sequence[Any],
+    second: str | None = None,
+    second_values: Sequence[Any] | None = None,
+    /,
     *,
     start: Any = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[Any] | None = None,
 ) -> LiveFigure:
     """A figure with a slider called `name` that runs through `values`; `draw(value)` returns the picture at each.
 
-    It opens at `start`, the first value unless told. `labels` are what the reader sees for the values. All pictures
-    must have one size. Raises ValueError for fewer than two values, repeated ones, or a start that is none of them.
+    With a `second` slider the picture at each pair is `draw(value, second_value)`, and a page carries every pair. It
+    opens at `start`, the first value unless told. `labels` are what the reader sees for the values. With two sliders
+    `start` and `labels` are pairs, with None for what needs no telling. All pictures must have one size.
+
+    Raises ValueError for fewer than two values, repeated ones, a start that is none of them, or a second slider that
+    lacks its name, its values or a name of its own.
     """
+    if not callable(draw):
+        raise ValueError(f"A live figure needs a function that draws, but got a {type(draw).__name__} in its place.")
+    if second is None and second_values is None:
+        return LiveFigure(draw, [_slider(name, values, start, labels)])
+    if second is None or second_values is None:
+        raise ValueError("A second slider needs a name and values, in this order, after the values of the first.")
+    if second == name:
+        raise ValueError(f"Both sliders are called {name!r}; a reader could not tell them apart.")
+    settings = zip((name, second), (values, second_values), _pair("start", start), _pair("labels", labels), strict=True)
+    return LiveFigure(draw, [_slider(*setting) for setting in settings])
+
+
+@dataclass(frozen=True)
+class Slider:
+    """What one slider changes: the values, what the reader sees for each, and the number of the one it opens at."""
+
+    name: str
+    values: list[Any]
+    labels: list[str]
+    start: int
+
+    def at(self, step: int) -> str:
+        return f"{self.name} = {self.labels[step]}"
+
+    def __str__(self) -> str:
+        return f"{self.name}, {len(self.labels)} steps from {self.labels[0]} to {self.labels[-1]}"
+
+
+def _pair(option: str, given: Any) -> Sequence[Any]:
+    if given is None:
+        return (None, None)
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:
+        raise ValueError(f"With two sliders `{option}` is a pair, one for each slider, but got {given!r}.")
+    return given
+
+
+def _slider(name: str, values: Sequence[Any], start: Any, labels: Sequence[str] | None) -> Slider:
     values = list(values)
-    labels = [_label(value) for value in values] if labels is None else list(labels)
+    labels = list(map(_label, values)) if labels is None else list(labels)
     if not isinstance(name, str) or not name.strip():
         raise ValueError("A live figure needs the name of what its slider changes, for example 'β'.")
     if len(values) < 2:
@@ -49,24 +97,29 @@ def explore(
         raise ValueError("Two values of the slider read the same; drop the repeated one or give `labels`.")
     if start is not None and start not in values:
         raise ValueError(f"The slider cannot start at {start!r}, which is none of its values.")
-    return LiveFigure(draw, name, values, labels, 0 if start is None else values.index(start))
+    return Slider(name, values, labels, 0 if start is None else values.index(start))
 
 
 class LiveFigure:
-    """What `explore` returns: shown as a widget where a kernel lives, as light HTML elsewhere."""
+    """What `explore` returns: shown as a widget where a kernel lives, as light HTML elsewhere.
 
-    def __init__(
-        self, draw: Callable[[Any], Picture], name: str, values: list[Any], labels: list[str], start: int
-    ) -> None:
-        self.name, self.values, self.labels, self.start = name, values, labels, start
+    Its frames are numbered: with two sliders all values of the second come before the first moves on. `start` is the
+    number of the frame at which it opens.
+    """
+
+    def __init__(self, draw: Callable[..., Picture], sliders: Sequence[Slider]) -> None:
+        self.sliders = list(sliders)
+        self.frames = list(product(*(range(len(slider.values)) for slider in sliders)))
+        self.start = self.frames.index(tuple(slider.start for slider in sliders))
         self._draw = draw
         self._pictures: dict[int, Picture] = {}
 
     def picture(self, number: int) -> Picture:
-        """The picture at value number `number`, drawn when it is first asked for."""
+        """The picture of frame `number`, drawn when it is first asked for."""
         if number not in self._pictures:
+            steps = zip(self.sliders, self.frames[number], strict=True)
             with style():
-                picture = self._draw(self.values[number])
+                picture = self._draw(*(slider.values[step] for slider, step in steps))
             if not isinstance(picture, Picture):
                 raise ValueError(
                     f"The drawing function must return a Picture, but at {self._at(number)} it returned a "
@@ -76,38 +129,38 @@ class LiveFigure:
         return self._pictures[number]
 
     def html(self) -> str:
-        """The figure for a page: its frames in one SVG, a native slider, and each frame in words."""
-        pictures = [self.picture(number) for number in range(len(self.values))]
+        """The figure for a page: its frames in one SVG, native sliders, and each frame in words."""
+        pictures = [self.picture(number) for number in range(len(self.frames))]
         sizes = {_svg.size(picture.drawing) for picture in pictures}
         if len(sizes) > 1:
             raise ValueError(f"All frames of a live figure must have one size, but there are {len(sizes)} sizes.")
-        words = [picture.alt for picture in pictures]
-        drawing = frame(_svg.merge([picture.drawing for picture in pictures], self.start), words[self.start])
+        drawing = frame(_svg.merge([picture.drawing for picture in pictures], self.start), pictures[self.start].alt)
+        key = "live-" + hashlib.sha256(drawing.encode()).hexdigest()[:8]
         return _PAGE.format(
-            key="live-" + hashlib.sha256(drawing.encode()).hexdigest()[:8],
+            key=key,
             drawing=drawing,
-            name=escape(self.name),
-            last=len(words) - 1,
-            start=self.start,
-            label=escape(self.labels[self.start]),
-            at=escape(self._at(self.start)),
-            alt=escape(words[self.start]),
-            frames="".join(_item(label, alt) for label, alt in zip(self.labels, words, strict=True)),
+            pace=_PACE,
+            sliders="".join(_control(slider, key, number) for number, slider in enumerate(self.sliders)),
+            alt=escape(pictures[self.start].alt),
+            frames="".join(_item(self._label(number), picture.alt) for number, picture in enumerate(pictures)),
         )
 
     @cached_property
     def widget(self) -> ipywidgets.Widget:
-        """The figure as an ipywidgets control that calls the drawing function at each move."""
-        options = [(label, number) for number, label in enumerate(self.labels)]
-        slider = ipywidgets.SelectionSlider(options=options, value=self.start, description=self.name)
+        """The figure as ipywidgets controls that call the drawing function at each move."""
+        sliders = [_selection(slider) for slider in self.sliders]
         shown = ipywidgets.HTML()
 
-        def show(change: dict[str, Any]) -> None:
-            shown.value = self.picture(change["new"]).svg()
+        def show(_: Any = None) -> None:
+            shown.value = self.picture(self.frames.index(tuple(slider.value for slider in sliders))).svg()
 
-        slider.observe(show, "value")
-        show({"new": self.start})
-        return ipywidgets.VBox([shown, slider])
+        for slider in sliders:
+            slider.observe(show, "value")
+        show()
+        play = ipywidgets.Play(value=sliders[0].value, max=len(self.sliders[0].values) - 1, interval=_PACE)
+        # Linked in the browser, so that no frame waits for the kernel to move the slider.
+        ipywidgets.jslink((play, "value"), (sliders[0], "index"))
+        return ipywidgets.VBox([shown, ipywidgets.HBox([sliders[0], play]), *sliders[1:]])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         words = {"text/plain": repr(self), "text/html": self.html()}
@@ -117,33 +170,57 @@ class LiveFigure:
         return words | {_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}}
 
     def __repr__(self) -> str:
-        first, last = self.labels[0], self.labels[-1]
-        return (
-            f"A live figure with a slider for {self.name}, {len(self.labels)} steps from {first} to {last}. "
-            f"At {self._at(self.start)}: {self.picture(self.start).alt}"
-        )
+        sliders = " and one for ".join(map(str, self.sliders))
+        return f"A live figure with a slider for {sliders}. At {self._at(self.start)}: {self.picture(self.start).alt}"
 
     def _at(self, number: int) -> str:
-        return f"{self.name} = {self.labels[number]}"
+        steps = zip(self.sliders, self.frames[number], strict=True)
+        return ", ".join(slider.at(step) for slider, step in steps)
+
+    def _label(self, number: int) -> str:
+        """What the list of frames calls one: the name goes without saying where there is one slider."""
+        return self._at(number) if self.sliders[1:] else self.sliders[0].labels[number]
 
 
 def _label(value: Any) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
+def _selection(slider: Slider) -> ipywidgets.SelectionSlider:
+    options = [(label, number) for number, label in enumerate(slider.labels)]
+    return ipywidgets.SelectionSlider(options=options, value=slider.start, description=slider.name)
+
+
+def _control(slider: Slider, key: str, number: int) -> str:
+    return _SLIDER.format(
+        key=f"{key}-{number}",
+        words=key,
+        name=escape(slider.name),
+        last=len(slider.labels) - 1,
+        start=slider.start,
+        at=escape(slider.at(slider.start)),
+        labels="&#10;".join(map(escape, slider.labels)),
+        label=escape(slider.labels[slider.start]),
+        room=max(map(len, slider.labels)),
+    )
+
+
 def _item(label: str, alt: str) -> str:
     return f'<li data-label="{escape(label)}">{escape(alt)}</li>'
 
 
-# The slider is of use only to a script, so the style sheet hides it where there is none. The list is where the script
-# finds labels and words, and what a reader without eyes or scripts has of the other frames.
+# Sliders and button are of use only to a script, so the style sheet hides them where there is none. The list is where
+# the script finds the words, and what a reader without eyes or scripts has of the other frames.
 _PAGE = """\
 <div class="gl-live">
 <div class="gl-picture">{drawing}</div>
-<div class="gl-slider"><label for="{key}">{name}</label>
-<input type="range" id="{key}" min="0" max="{last}" step="1" value="{start}" autocomplete="off" \
-aria-valuetext="{at}" aria-describedby="{key}-alt"/>
-<output for="{key}">{label}</output></div>
-<p class="gl-alt" id="{key}-alt" aria-live="polite">{alt}</p>
+<div class="gl-slider"><button type="button" value="{pace}">Play</button>{sliders}</div>
+<p class="gl-alt" id="{key}" aria-live="polite">{alt}</p>
 <details class="gl-words"><summary>In words</summary><ol>{frames}</ol></details>
 </div>"""
+# The room for the value is that of the longest one, so that the slider keeps its length while it moves.
+_SLIDER = """
+<label for="{key}">{name}</label>
+<input type="range" id="{key}" min="0" max="{last}" step="1" value="{start}" autocomplete="off" \
+aria-valuetext="{at}" aria-describedby="{words}" data-labels="{labels}"/>
+<output for="{key}" style="min-width:{room}ch">{label}</output>"""

@@ -15,6 +15,7 @@ import reading_time
 from docutils import nodes
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from small_book import build, furnish, page
 
@@ -254,6 +255,8 @@ def test_the_mouse_and_the_keyboard_show_a_definition(root, dark, scripts):
             assert -6 < gap < 10  # below the word, so that the mouse can go there
             assert after == before  # nothing moves
             assert contrast(*browser.run(COLOURS, word)) > 4.5
+            browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+            assert browser.run(PLACE, word)[0] is not scripts  # with scripts Escape closes it
             mouse.move_by_offset(0, -150).perform()
 
 

@@ -34,9 +34,24 @@ def test_the_words_count_what_is_seen():
     assert "pay 10 nats, 99.3% of what" in dear.alt  # half of 16 + 4 + ¼, less a little
 
 
+def curves(picture: Picture) -> list[str]:
+    """What is drawn inside of the panels."""
+    return [path.get("d") for path in picture.drawing.iter("path") if "clip-path" in path.attrib]
+
+
+def test_in_other_units_four_times_the_price_gives_the_same_curves():
+    draw = penalty.per_singular_value(SIGMA)
+    once, doubled, dearer = draw(0.4), draw(1.6, 2), draw(0.4, 2)
+    assert len(curves(once)) == 6
+    assert curves(once) == curves(doubled) != curves(dearer)
+    share = once.alt.partition("nats, ")[2]
+    assert share == doubled.alt.partition("nats, ")[2] != dearer.alt.partition("nats, ")[2]
+
+
 def test_the_frames_have_one_size_and_are_light():
-    html = explore(penalty.per_singular_value(SIGMA), "β", [0.01, 0.4, 10.0, 400.0]).html()
-    assert len(html) < 80_000
+    prices = [0.025, 0.1, 0.4, 1.6, 6.4, 25.6, 102.4]
+    html = explore(penalty.per_singular_value(SIGMA), "β", prices, "k", [0.5, 1, 2]).html()
+    assert len(html) < 110_000
 
 
 @pytest.mark.parametrize(

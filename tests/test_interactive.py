@@ -1,22 +1,28 @@
-"""Live figures: every frame is there, what frames share is stored once, and a widget exists only beside a kernel."""
+"""Live figures: every frame is there, what frames share is stored once, sliders and button move what they should."""
 
 from __future__ import annotations
 
 import copy
 import math
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
+import ipywidgets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from gradelib import _svg, figures, interactive
 from gradelib.figures import Picture
 from gradelib.interactive import explore
 
+STATIC_FILES = Path(__file__).parents[1] / "book" / "_static"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 VALUES = [0.1, 0.4, 1, 4]
+ANGLES = {0: "flat", 45: "half", 90: "up"}
 
 
 def draw(beta: float, width: float = 4.0) -> Picture:
@@ -30,6 +36,21 @@ def draw(beta: float, width: float = 4.0) -> Picture:
 @pytest.fixture(scope="module")
 def live() -> interactive.LiveFigure:
     return explore(draw, "β", VALUES, start=1)
+
+
+def turn(beta: float, angle: float) -> Picture:
+    figure, axes = figures.axes(width=4, height=3)
+    axes.set(xlim=(-2, 2), ylim=(-2, 2))
+    axes.contour([[math.hypot(i, j) for i in range(30)] for j in range(30)], colors=figures.COLOURS["faint"])
+    figures.ellipse(axes, (0, 0), [[beta, 0], [0, 1]], "full")
+    axes.plot([0, math.cos(math.radians(angle))], [0, math.sin(math.radians(angle))], **figures.look("learned"))
+    return Picture(figure, f"An ellipse for β = {beta:g} and a ray at {angle:g}°.")
+
+
+@pytest.fixture(scope="module")
+def pair() -> interactive.LiveFigure:
+    """A figure of two sliders."""
+    return explore(turn, "β", VALUES, "angle", list(ANGLES), start=(0.4, 90), labels=(None, list(ANGLES.values())))
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +87,10 @@ def content(root: ElementTree.Element) -> tuple:
     return tuple(expand(child) for child in root if child.tag != "defs")
 
 
+def text(element: ElementTree.Element) -> str:
+    return ElementTree.tostring(element, encoding="unicode")
+
+
 # --- frames
 
 
@@ -83,7 +108,7 @@ def test_what_frames_share_is_stored_once(live):
     # The contour lines are the same in all frames and so stand in none.
     merged = _svg.merge([live.picture(number).drawing for number in range(len(VALUES))], 0)
     shared = frame_of(merged, len(VALUES))
-    assert figures.COLOURS["faint"] in ElementTree.tostring(shared, encoding="unicode")
+    assert figures.COLOURS["faint"] in text(shared)
 
 
 def test_thirteen_frames_stay_far_below_the_budget():
@@ -122,6 +147,19 @@ def test_any_drawings_can_be_taken_apart_again(families):
     assert [content(frame_of(merged, number)) for number in range(len(roots))] == expected
 
 
+def test_the_frames_of_two_sliders_are_all_pairs(pair):
+    assert [pair.picture(number).alt for number in range(12)] == [
+        f"An ellipse for β = {beta:g} and a ray at {angle:g}°." for beta in VALUES for angle in ANGLES
+    ]
+    assert pair.picture(pair.start).alt == "An ellipse for β = 0.4 and a ray at 90°."
+
+
+def test_what_depends_on_one_of_two_sliders_is_stored_once_for_the_other(pair):
+    merged = _svg.merge([pair.picture(number).drawing for number in range(12)], pair.start)
+    red = [group for group in merged.iter("g") if "data-frame" in group.attrib and text(group).count("gl-learned")]
+    assert [group.get("data-frame") for group in red] == ["0 3 6 9", "1 4 7 10", "2 5 8 11"]
+
+
 def test_the_same_figure_is_the_same_byte_for_byte(live):
     assert explore(draw, "β", VALUES, start=1).html() == live.html()
 
@@ -153,6 +191,21 @@ def test_every_frame_stands_there_in_words(page, live):
     assert [item.text for item in items] == [live.picture(number).alt for number in range(4)]
 
 
+def test_two_sliders_are_told_apart(pair):
+    page = ElementTree.fromstring(pair.html())
+    sliders, labels, outputs = page.findall(".//input"), page.findall(".//label"), page.findall(".//output")
+    assert [slider.get("id") for slider in sliders] == [label.get("for") for label in labels]
+    assert [slider.get("id") for slider in sliders] == [output.get("for") for output in outputs]
+    assert len({slider.get("id") for slider in sliders}) == 2
+    assert [label.text for label in labels] == ["β", "angle"]
+    assert [output.text for output in outputs] == ["0.4", "up"]
+    assert [slider.get("aria-valuetext") for slider in sliders] == ["β = 0.4", "angle = up"]
+    assert [(slider.get("max"), slider.get("value")) for slider in sliders] == [("3", "1"), ("2", "2")]
+    assert [item.get("data-label") for item in page.findall(".//li")][:4] == [
+        *("β = 0.1, angle = flat", "β = 0.1, angle = half", "β = 0.1, angle = up", "β = 0.4, angle = flat"),
+    ]
+
+
 def test_names_and_labels_with_markup_stay_text():
     live = explore(draw, '<b>"β"</b>', [1, 2], labels=['"<i>one', "two & more"])
     seen = {}
@@ -166,6 +219,66 @@ def test_names_and_labels_with_markup_stay_text():
     assert "i" not in seen
     assert seen["input"][0]["aria-valuetext"] == '<b>"β"</b> = "<i>one'
     assert [item["data-label"] for item in seen["li"]] == ['"<i>one', "two & more"]
+    assert seen["input"][0]["data-labels"].split("\n") == ['"<i>one', "two & more"]
+
+
+# --- the page in a browser
+
+STATE = """return [...document.querySelectorAll("input, output, button")].map((part) => part.value)
+  .concat(document.querySelector("svg").getAttribute("aria-label"), document.querySelector(".gl-alt").textContent)"""
+SHOWN = """const belongs = (part) => part.dataset.frame.split(" ").includes(arguments[0]);
+return [...document.querySelectorAll("[data-frame]")]
+  .every((part) => belongs(part) === (getComputedStyle(part).display !== "none"))"""
+# Time passes when the test says so.
+CLOCK = """<script>
+  let ticking; const setInterval = (step) => { ticking = step; return 1; }, clearInterval = () => { ticking = null; };
+</script>"""
+
+
+@pytest.fixture
+def stage(browser, pair, tmp_path):
+    """A page of its own with one figure of two sliders."""
+    browser.look()
+    script, look = (STATIC_FILES.joinpath(name).read_text(encoding="utf8") for name in ("live.js", "book.css"))
+    body = f"<style>{look}</style>{pair.html()}{CLOCK}<script>{script}</script>"
+    (tmp_path / "page.html").write_text(f'<!doctype html><meta charset="utf-8">{body}', encoding="utf8")
+    browser.open(tmp_path / "page.html")
+    return browser
+
+
+def test_each_slider_moves_the_picture_by_keyboard(stage, pair):
+    first, second = stage.driver.find_elements(By.TAG_NAME, "input")
+    second.send_keys(Keys.HOME)
+    first.send_keys(Keys.ARROW_RIGHT)
+    alt = pair.picture(6).alt
+    assert stage.run(STATE) == ["900", "2", "1", "0", "flat", alt, alt]
+    assert stage.run(SHOWN, "6")
+    assert [slider.get_attribute("aria-valuetext") for slider in (first, second)] == ["β = 1", "angle = flat"]
+
+
+def test_the_button_plays_to_the_end_and_only_then_speaks(stage, pair):
+    button = stage.driver.find_element(By.TAG_NAME, "button")
+    opened = pair.picture(5).alt
+    button.send_keys(Keys.ENTER)
+    for number in (8, 11):
+        assert button.text == "Pause"
+        assert stage.run(STATE)[-1] == opened  # what is read out waits
+        stage.run("ticking()")
+        assert stage.run(STATE)[-2] == pair.picture(number).alt
+    assert (button.text, stage.run(STATE)[-1]) == ("Play", pair.picture(11).alt)
+    assert stage.run("return ticking") is None
+    button.send_keys(Keys.SPACE)  # from the end it begins anew
+    assert (button.text, stage.run(STATE)[1]) == ("Pause", "0")
+    stage.driver.find_element(By.TAG_NAME, "input").send_keys(Keys.ARROW_RIGHT)
+    assert (button.text, stage.run(STATE)[-1]) == ("Play", pair.picture(5).alt)  # a hand on the slider stops it
+
+
+def test_the_button_is_not_there_for_whoever_wants_less_motion(stage):
+    button = stage.driver.find_element(By.TAG_NAME, "button")
+    assert button.is_displayed()
+    less = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    stage.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", less)
+    assert not button.is_displayed()
 
 
 # --- the kernel
@@ -180,12 +293,29 @@ def test_beside_a_kernel_the_same_output_is_a_widget_that_draws(monkeypatch):
         return draw(beta)
 
     live = explore(watched, "β", VALUES)
-    shown, slider = live.widget.children
+    shown, row = live.widget.children
+    slider, _ = row.children
     assert drawn == [0.1]
     slider.value = 3
     assert drawn == [0.1, 4]
     assert live.picture(3).svg() == shown.value
     assert {WIDGET, "text/html", "text/plain"} <= set(live._repr_mimebundle_())
+
+
+def test_beside_a_kernel_each_of_two_sliders_draws_and_a_button_plays_the_first(pair):
+    shown, row, second = pair.widget.children
+    first, play = row.children
+    assert shown.value == pair.picture(pair.start).svg()
+    second.value = 0
+    assert shown.value == pair.picture(3).svg()
+    first.index = 3  # what the link below does in the browser
+    assert shown.value == pair.picture(9).svg()
+    assert (play.min, play.max) == (0, 3)
+    links = [
+        widget for widget in ipywidgets.Widget.get_manager_state()["state"].values() if widget["state"].get("source")
+    ]
+    ends = [(link["state"]["source"], link["state"]["target"]) for link in links]
+    assert ([f"IPY_MODEL_{play.model_id}", "value"], [f"IPY_MODEL_{first.model_id}", "index"]) in ends
 
 
 def test_in_the_built_book_there_is_no_widget(monkeypatch):
@@ -196,6 +326,13 @@ def test_in_the_built_book_there_is_no_widget(monkeypatch):
     assert "widget" not in vars(live)
     assert bundle["text/plain"] == (
         "A live figure with a slider for β, 4 steps from 0.1 to 4. At β = 0.1: A valley and one ellipse at β = 0.1 < ∞."
+    )
+
+
+def test_two_sliders_are_named_where_there_is_only_text(pair):
+    assert repr(pair) == (
+        "A live figure with a slider for β, 4 steps from 0.1 to 4 and one for angle, 3 steps from flat to up. "
+        "At β = 0.4, angle = up: An ellipse for β = 0.4 and a ray at 90°."
     )
 
 
@@ -226,6 +363,30 @@ def test_drawing_happens_in_the_book_s_style():
 def test_a_slider_that_makes_no_sense_is_refused(values, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         explore(draw, options.pop("name", "β"), values, **options)
+
+
+@pytest.mark.parametrize(
+    ("second", "options", "sentence"),
+    [
+        (("k",), {}, "needs a name and values"),
+        ((None, [1, 2]), {}, "needs a name and values"),
+        (("β", [1, 2]), {}, "Both sliders are called 'β'"),
+        (("k", [1]), {}, "at least two values"),
+        (("k", [1, 2]), {"start": 1}, "`start` is a pair, one for each slider, but got 1"),
+        (("k", [1, 2]), {"start": (1, 2, 3)}, "`start` is a pair"),
+        (("k", [1, 2]), {"start": (None, 7)}, "cannot start at 7"),
+        (("k", [1, 2]), {"labels": "ab"}, "`labels` is a pair, one for each slider, but got 'ab'"),
+        (("k", [1, 2]), {"labels": (None, ["one"])}, "2 values and 1 labels"),
+    ],
+)
+def test_a_second_slider_that_makes_no_sense_is_refused(second, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        explore(turn, "β", [1, 2], *second, **options)
+
+
+def test_what_cannot_draw_is_refused():
+    with pytest.raises(ValueError, match="needs a function that draws, but got a str"):
+        explore("β", draw, VALUES)
 
 
 def test_a_drawing_function_that_returns_no_picture_is_refused():

@@ -1,8 +1,8 @@
 """Definitions where they are needed: a chapter's first use of a word of the glossary shows what the word means.
 
 The word becomes a link to the glossary. Its definition stands behind it, hidden until the word has the mouse or the
-keyboard's focus; the style sheet does that, without a script. A word whose entry has a remark in brackets, such as
-“code (of an example)”, has an everyday meaning too and is not marked.
+keyboard's focus; the style sheet does that, and a script lets Escape close it. A word whose entry has a remark in
+brackets, such as “code (of an example)”, has an everyday meaning too and is not marked.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Term:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(defined_term, html=(visit, depart))
     app.add_env_collector(Collector)
+    app.add_js_file("terms.js", loading_method="defer")
     app.connect("doctree-resolved", mark_terms)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

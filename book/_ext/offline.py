@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 # The theme knows its mode only after its last script; this runs in the head, so that a dark page never flashes light.
@@ -19,6 +21,8 @@ MODE = """{
   addEventListener("afterprint", () => { page.theme = seen; });
 }"""
 
+# A page that was opened as a file may read no other one: the search would stumble over every page that it lists.
+NO_EXCERPTS = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
 
 # Every kernel that the build starts inherits this: live figures as plain HTML without widgets, no progress bars, and
 # one thread, since for small matrices a second one only waits for the first.
@@ -28,9 +32,18 @@ KERNEL = {"GRADELIB_STATIC": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 def setup(app: Sphinx) -> dict[str, bool]:
     os.environ.update(KERNEL)
     app.add_js_file(None, body=MODE, priority=100)
+    app.connect("html-page-context", search_in_files)
     app.connect("build-finished", drop_icon_script)
     app.connect("build-finished", offer_clean_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def search_in_files(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Let the search list what it finds without excerpts where there is no server."""
+    if name == "search":
+        app.add_js_file(None, body=NO_EXCERPTS)
 
 
 def drop_icon_script(app: Sphinx, error: Exception | None) -> None:

@@ -23,9 +23,18 @@ WIDE = re.compile(r"[=<>+-]|\\(?:le|ge|approx|sim|to|in|times|neq|propto|mapsto|
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", set_formulas_in_steps)
     app.connect("html-page-context", reserve_room)
     app.connect("build-finished", let_scripts_wait)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def set_formulas_in_steps(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Where MathJax comes to a page, tell it before it starts to set a few formulas at a time."""
+    if app.env.get_domain("math").has_equations(name):
+        app.add_js_file("formulas.js", loading_method="defer", priority=400)
 
 
 def width(tex: str) -> float:

@@ -1,20 +1,49 @@
-// Live figures on the page: the slider's number is the number of the frame to show.
+// Live figures on the page: the numbers of the sliders name the frame to show, and a button plays the first slider.
 for (const figure of document.querySelectorAll(".gl-live")) {
-  const slider = figure.querySelector("input");
-  const value = figure.querySelector("output");
+  const sliders = [...figure.querySelectorAll("input")];
+  const [first] = sliders;
+  const button = figure.querySelector("button");
   const alt = figure.querySelector(".gl-alt");
   const picture = figure.querySelector("svg");
   const parts = figure.querySelectorAll("[data-frame]");
   const words = figure.querySelectorAll(".gl-words li");
-  slider.addEventListener("input", () => {
+  let playing;
+
+  const show = () => {
+    const number = sliders.reduce((sum, { max, value }) => sum * (Number(max) + 1) + Number(value), 0);
     for (const part of parts) {
-      const shown = part.dataset.frame.split(" ").includes(slider.value);
+      const shown = part.dataset.frame.split(" ").includes(String(number));
       part.setAttribute("display", shown ? "inline" : "none");
     }
-    const { dataset, textContent } = words[slider.value];
-    value.textContent = dataset.label;
-    alt.textContent = textContent;
+    for (const slider of sliders) {
+      const label = slider.dataset.labels.split("\n")[slider.value];
+      slider.nextElementSibling.textContent = label;
+      slider.setAttribute("aria-valuetext", `${slider.labels[0].textContent} = ${label}`);
+    }
+    const { textContent } = words[number];
     picture.setAttribute("aria-label", textContent);
-    slider.setAttribute("aria-valuetext", `${figure.querySelector("label").textContent} = ${dataset.label}`);
+    if (!playing) alt.textContent = textContent; // read out, and nobody could listen to one frame after the other
+  };
+
+  const pause = () => {
+    clearInterval(playing);
+    playing = undefined;
+    button.textContent = "Play";
+    show();
+  };
+
+  const step = () => {
+    first.stepUp();
+    show();
+    if (first.value === first.max) pause();
+  };
+
+  button.addEventListener("click", () => {
+    if (playing) return pause();
+    playing = setInterval(step, button.value);
+    button.textContent = "Pause";
+    if (first.value === first.max) first.value = first.min;
+    return show();
   });
+  for (const slider of sliders) slider.addEventListener("input", pause);
 }

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
+# Of the panels, whatever their ticks say: where β/k² is the same the curves are too, and the frames share them.
+_PLACES = {"left": 0.09, "right": 0.985, "bottom": 0.17, "top": 0.87, "wspace": 0.25}
+
 
 def charge(sigma: Tensor, beta: float) -> Tensor:
     """½β log(1 + σ²/β), what each singular value pays in nats (`eq-singular-values`): any shape to the same."""
@@ -21,21 +24,23 @@ def pull(sigma: Tensor, beta: float) -> Tensor:
     return beta * sigma / (beta + sigma.square())
 
 
-def per_singular_value(sigma: Tensor) -> Callable[[float], Picture]:
+def per_singular_value(sigma: Tensor) -> Callable[..., Picture]:
     """A function of β that draws charge and pull against σ, with marks at the singular values `sigma` (d).
 
-    Raises ValueError where `sigma` is not a vector of finite numbers ≥ 0 with one above 0.
+    Its second argument k, 1 unless told, counts pixels in other units: the singular values are k times as large, and
+    so are the axes. Raises ValueError where `sigma` is not a vector of finite numbers ≥ 0 with one above 0.
     """
     if sigma.ndim != 1 or not sigma.isfinite().all() or not (sigma >= 0).all() or not (sigma > 0).any():
         raise ValueError(f"Singular values are a vector of finite numbers ≥ 0, one of them above 0, but got {sigma}.")
-    top = 1.15 * float(sigma.max())
-    grid = torch.linspace(0, top, 161, dtype=sigma.dtype)
 
     @style()
-    def draw(beta: float) -> Picture:
-        figure, (left, right) = axes(1, 2, width=7, height=3)
-        _panel(left, grid, grid.square() / 2, charge(grid, beta), (sigma, charge(sigma, beta)))
-        _panel(right, grid, grid, pull(grid, beta), (sigma, pull(sigma, beta)))
+    def draw(beta: float, k: float = 1.0) -> Picture:
+        top, marks = 1.15 * k * float(sigma.max()), k * sigma
+        grid = torch.linspace(0, top, 161, dtype=sigma.dtype)
+        figure, (left, right) = axes(1, 2, width=7, height=3, gridspec_kw=_PLACES)
+        figure.set_layout_engine("none")
+        _panel(left, grid, grid.square() / 2, charge(grid, beta), (marks, charge(marks, beta)))
+        _panel(right, grid, grid, pull(grid, beta), (marks, pull(marks, beta)))
         left.set(
             ylabel="charge, nats", ylim=(0, 0.42 * top**2), title=r"charge $\frac{\beta}{2}\log(1+\sigma^2/\beta)$"
         )
@@ -44,7 +49,7 @@ def per_singular_value(sigma: Tensor) -> Callable[[float], Picture]:
             panel.axvline(min(beta**0.5, 2 * top), color=COLOURS["faint"], linewidth=1, zorder=0)
             panel.set(xlabel="singular value σ", xlim=(0, top))
         left.legend(loc="upper left")
-        return Picture(figure, alt=_words(sigma, beta))
+        return Picture(figure, alt=_words(marks, beta))
 
     return draw
 
