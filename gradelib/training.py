@@ -359,6 +359,8 @@ def _reason(loss: Callable[..., Tensor], batch: Iterable[Tensor]) -> str:
 
 def _watched() -> bool:
     """Whether somebody watches: a terminal, or a notebook that can ask for input, as no test and no build can."""
+    if os.environ.get("TQDM_DISABLE"):  # tqdm's own switch, set where many runs share one terminal
+        return False
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     kernel = getattr(shell, "kernel", None)

@@ -1,0 +1,66 @@
+"""The command line: `gradelib grade`, `gradelib sweep`, `gradelib assignment`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from gradelib import sweeps
+from gradelib._names import one_of
+from gradelib.marking import assignment, grade
+
+MISTAKEN, INTERRUPTED = 2, 130  # exit codes: what a shell expects of a wrong call and of Ctrl-C
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one sentence, like everything else here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message[:1].upper()}{message[1:]}; see '{self.prog} --help'.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, or 2 with one sentence on stderr where it cannot be done."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("gradelib: stopped; the same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"gradelib: {_sentence(error)}", file=sys.stderr)
+        return MISTAKEN
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _Parser(
+        prog="gradelib", description="Mark the exercises of a class, or train a grid of models.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for module in (grade, sweeps, assignment):
+        module.register(commands)
+    if not arguments:
+        parser.print_help()
+        return MISTAKEN
+    if not arguments[0].startswith("-"):
+        _check_options(commands.choices[one_of("command", arguments[0], commands.choices)], arguments[1:])
+    namespace = parser.parse_args(arguments)
+    return namespace.run(namespace)
+
+
+def _check_options(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
+    """Refuse an unknown option with the nearest known one; argparse alone would first ask for what is missing."""
+    known = re.findall(r"(?<![\w-])--[a-z][\w-]*", parser.format_help())
+    for argument in arguments:
+        if argument.startswith("--") and len(argument) > 2:
+            one_of("option", argument.split("=")[0], dict.fromkeys(known))
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, on one line; for the system's own errors, what is wrong with which file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return " ".join(str(error).split())

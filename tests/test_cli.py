@@ -1,0 +1,102 @@
+"""The command line: one sentence for whatever is wrong, and no torch where only help is wanted."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gradelib import cli, sweeps
+
+SWEEP = ["sweep", "--out", "results", "--objective", "grae", "--beta", ".1"]
+
+
+def said(capsys, *arguments):
+    """Exit code and what was said, on stdout and on stderr."""
+    try:
+        code = cli.main(arguments)
+    except SystemExit as end:  # how argparse ends after --help
+        code = end.code
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"], ["grade", "--help"], ["assignment", "--help"]])
+def test_help(arguments, capsys):
+    code, out, err = said(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: gradelib")
+
+
+def test_help_names_every_command(capsys):
+    _, out, _ = said(capsys, "--help")
+    for command in ("grade", "sweep", "assignment"):
+        assert f"\n    {command}" in out
+
+
+def test_without_a_command_there_is_help_and_an_exit_code(capsys):
+    code, out, err = said(capsys)
+    assert (code, err) == (2, "")
+    assert out == said(capsys, "--help")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["swep"], "There is no command called 'swep'. Did you mean 'sweep'?"),
+        (["zzz"], "There is no command called 'zzz'. Choose one of 'grade', 'sweep', 'assignment'."),
+        ([*SWEEP, "--stepps", "3"], "There is no option called '--stepps'. Did you mean '--steps'?"),
+        ([*SWEEP, "--stepps=3"], "There is no option called '--stepps'. Did you mean '--steps'?"),
+        ([*SWEEP, "--step", "3"], "There is no option called '--step'. Did you mean '--steps'?"),
+        (["sweep", "--out", "results"], "--objective, --beta; see 'gradelib sweep --help'."),
+        ([*SWEEP, "--steps", "few"], "Argument --steps: invalid int value: 'few'; see 'gradelib sweep --help'."),
+        ([*SWEEP, "--steps"], "expected one argument; see 'gradelib sweep --help'."),
+        ([*SWEEP, "surplus"], "Unrecognized arguments: surplus"),
+        (["--verbose"], "see 'gradelib --help'."),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(arguments, sentence, capsys):
+    code, out, err = said(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("gradelib: ")
+    assert err.count("\n") == 1
+    assert sentence in err
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("It is\n   wrong."), "It is wrong."),
+        (RuntimeError("No worker."), "No worker."),
+        (ImportError("Install it."), "Install it."),
+        (ConnectionError("No scheduler."), "No scheduler."),
+        (PermissionError(13, "Permission denied", "/there"), "/there: Permission denied."),
+        (OSError(28, "No space left on device"), "No space left on device."),
+    ],
+)
+def test_an_error_is_one_line(error, line, capsys, monkeypatch):
+    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: (_ for _ in ()).throw(error))
+    assert said(capsys, *SWEEP) == (2, "", f"gradelib: {line}\n")
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: {}["nothing"])
+    with pytest.raises(KeyError):
+        cli.main(SWEEP)
+
+
+def test_an_interrupted_run_says_that_it_goes_on(capsys, monkeypatch):
+    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert said(capsys, *SWEEP) == (130, "", "gradelib: stopped; the same command goes on from here.\n")
+
+
+def test_help_and_mistakes_are_quick_to_come():
+    """They need no torch, which takes seconds to import."""
+    script = "import sys; from gradelib.cli import main; sys.exit(main(['swep']) + 88 * ('torch' in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "Did you mean 'sweep'?" in run.stderr
+
+
+def test_the_package_is_a_program():
+    run = subprocess.run([sys.executable, "-m", "gradelib", "--help"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert run.stdout.startswith("usage: gradelib")
