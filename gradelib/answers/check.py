@@ -38,12 +38,18 @@ def check(exercise_id: str, answer: Any = None) -> Result:
     return mark(exercises.get(exercise_id), answer)
 
 
-def mark(exercise: Exercise, answer: Any, *, seed: int = 0) -> Result:
-    """Mark an answer to an exercise given as data, at the test points of `seed`; like `check`, it never raises."""
+Run = Callable[[Callable[[], guard.Report], float], guard.Report]
+
+
+def mark(exercise: Exercise, answer: Any, *, seed: int = 0, run: Run = guard.run) -> Result:
+    """Mark an answer to an exercise given as data, at the test points of `seed`; like `check`, it never raises.
+
+    `run` calls the trial of a function and ends it after so many seconds, with the exceptions of `guard.run`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = _report(exercise, answer, seed)
+            report = _report(exercise, answer, seed, run)
     except Unreadable as error:
         report = _unreadable(str(error))
     except guard.TooLong:
@@ -58,7 +64,7 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0) -> Result:
     return Result(exercise.id, report["state"], report["text"], report["mistake"], reached, exercise.points)
 
 
-def _report(exercise: Exercise, answer: Any, seed: int) -> guard.Report:
+def _report(exercise: Exercise, answer: Any, seed: int, run: Run) -> guard.Report:
     if is_blank(answer):
         return _say(
             "unanswered", "Nothing to mark yet: put your answer in the place of the three dots and run the cell again."
@@ -66,13 +72,13 @@ def _report(exercise: Exercise, answer: Any, seed: int) -> guard.Report:
     answer = read(answer, exercise.names)
     if isinstance(answer, Formula):
         return _judge_formula(exercise, answer, seed)
-    return _judge_function(exercise, answer, seed)
+    return _judge_function(exercise, answer, seed, run)
 
 
-def _judge_function(exercise: Exercise, function: Callable, seed: int) -> guard.Report:
+def _judge_function(exercise: Exercise, function: Callable, seed: int, run: Run) -> guard.Report:
     from gradelib.answers.functions import judge
 
-    return guard.run(lambda: judge(function, exercise, seed), guard.SECONDS)
+    return run(lambda: judge(function, exercise, seed), guard.SECONDS)
 
 
 def _judge_formula(exercise: Exercise, formula: Formula, seed: int) -> guard.Report:

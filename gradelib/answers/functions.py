@@ -8,7 +8,6 @@ values are right, with batches too; it gives the same result twice; gradients fl
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from gradelib.answers.compare import points
 from gradelib.answers.diagnosis import Diagnosis, diagnose_formula, general_mistake, known_mistake, trial_points
 from gradelib.answers.domains import Point, draw, split
 from gradelib.answers.exercise import Exercise
+from gradelib.answers.failure import Elsewhere, Failure
 from gradelib.answers.language import shown
 from gradelib.answers.reading import type_name
 
@@ -344,19 +344,11 @@ def _dtype(tensor: Tensor) -> str:
 
 
 def _exception_text(error: Exception, inputs: str) -> str:
-    if isinstance(error, MemoryError) or "can't allocate memory" in _message(error):
+    failure = error.failure if isinstance(error, Elsewhere) else Failure.of(error)
+    if failure.memory:
         return f"Your function needs too much memory for {inputs}. How large is its largest tensor?"
-    frames = traceback.extract_tb(error.__traceback__)
-    line = f" in its line {frames[1].lineno}" if len(frames) > 1 else ""
-    return f"Your function stopped{line} with {type_name(error)}: {_message(error)}. It was called with {inputs}."
-
-
-def _message(error: Exception) -> str:
-    """The first line of an error's message; an error of the learner's own may fail to give one."""
-    try:
-        return shown((str(error).strip().splitlines() or [""])[0], 160)
-    except Exception:
-        return shown("")
+    line = f" in its line {failure.line}" if failure.line else ""
+    return f"Your function stopped{line} with {failure.kind}: {failure.message}. It was called with {inputs}."
 
 
 def _size_name(size: int, sizes: Mapping[str, int]) -> str:

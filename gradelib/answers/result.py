@@ -8,8 +8,8 @@ from typing import Literal
 
 State = Literal["correct", "incorrect", "unreadable", "unanswered"]
 
-_SYMBOL = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
-_WORD = {"correct": "Correct", "incorrect": "Not yet", "unreadable": "Cannot be read", "unanswered": "No answer yet"}
+SYMBOLS = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
+WORDS = {"correct": "Correct", "incorrect": "Not yet", "unreadable": "Cannot be read", "unanswered": "No answer yet"}
 # The hue of each bar; the words stand in the page's own text colour, so that they are legible on any background.
 _BAR = {"correct": "#2e8b57", "incorrect": "#d1495b", "unreadable": "#b8860b", "unanswered": "#7a869a"}
 _LINE = {"correct": "solid", "incorrect": "double", "unreadable": "dashed", "unanswered": "dotted"}
@@ -34,7 +34,7 @@ class Result:
         return self.state == "correct"
 
     def __str__(self) -> str:
-        return f"{_SYMBOL[self.state]} {_WORD[self.state]} · {self.exercise}{self._score()}\n{self.text}"
+        return f"{SYMBOLS[self.state]} {WORDS[self.state]} · {self.exercise}{self._score()}\n{self.text}"
 
     __repr__ = __str__
 
@@ -51,5 +51,5 @@ class Result:
             "color:inherit;font:inherit;padding:.5em .9em;margin:.5em 0;border-radius:4px;max-width:44em;"
             "overflow-wrap:anywhere;line-height:1.5"
         )
-        head = f"<strong>{_SYMBOL[self.state]} {_WORD[self.state]}</strong> · {escape(self.exercise + self._score())}"
+        head = f"<strong>{SYMBOLS[self.state]} {WORDS[self.state]}</strong> · {escape(self.exercise + self._score())}"
         return f'<div role="status" style="{box}"><div>{head}</div><div>{escape(self.text)}</div></div>'

@@ -24,6 +24,13 @@ def of_chapter(chapter: int) -> list[Exercise]:
     return importlib.import_module(f"gradelib.exercises.chapter{chapter:02d}").EXERCISES
 
 
+def chapter(text: str) -> int:
+    """The number of a chapter that is named in words, as on a command line; ValueError if the book has none of it."""
+    if text not in map(str, CHAPTERS):
+        raise ValueError(f"There is no chapter {text!r}; the book has chapters {CHAPTERS[0]} to {CHAPTERS[-1]}.")
+    return int(text)
+
+
 def all() -> list[Exercise]:
     """Every exercise of the book, chapter by chapter."""
     return list(_table().values())

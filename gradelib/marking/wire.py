@@ -1,0 +1,126 @@
+"""What goes between the judge and a learner's process: a length, then JSON. Nothing here can carry code.
+
+Both ends use this module. The judge trusts nothing that comes in: it limits the length and the time, and `expect`
+looks at each message before it is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import struct
+import time
+from typing import Any
+
+_LENGTH = struct.Struct("<I")
+MOST_BYTES = 2**20  # of one message from a learner
+MOST_ENTRIES = 20_000  # of a tensor that is sent
+
+
+class Lost(BaseException):
+    """The other side is gone, silent or talks nonsense; no `except Exception` on the way may catch it."""
+
+
+class Ended(Lost):
+    """The other side closed the channel."""
+
+
+class Late(Lost):
+    """Nothing came in time."""
+
+
+class Garbage(Lost):
+    """What came is no message."""
+
+
+class Channel:
+    """One end of a socket pair, for messages that are dictionaries."""
+
+    def __init__(self, end: socket.socket, most_bytes: int = MOST_BYTES) -> None:
+        self._end, self._most = end, most_bytes
+
+    def close(self) -> None:
+        self._end.close()
+
+    def send(self, message: dict[str, Any], deadline: float | None = None) -> None:
+        """Raises `Ended` or, with a deadline on the monotonic clock, `Late`."""
+        text = json.dumps(message).encode()
+        try:
+            self._wait(deadline)
+            self._end.sendall(_LENGTH.pack(len(text)) + text)
+        except TimeoutError:
+            raise Late from None
+        except OSError:
+            raise Ended from None
+
+    def receive(self, deadline: float | None = None) -> dict[str, Any]:
+        """The next message; raises `Ended`, `Late` or `Garbage`."""
+        try:
+            (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
+            if length > self._most:
+                raise Garbage
+            message = json.loads(self._read(length, deadline))
+        except TimeoutError:
+            raise Late from None
+        except OSError:
+            raise Ended from None
+        except (ValueError, RecursionError, MemoryError):
+            raise Garbage from None
+        return expect(message, dict)
+
+    def _read(self, size: int, deadline: float | None) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            self._wait(deadline)
+            part = self._end.recv(min(size - len(parts), 65536))
+            if not part:
+                raise Ended
+            parts += part
+        return bytes(parts)
+
+    def _wait(self, deadline: float | None) -> None:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._end.settimeout(left)
+
+
+def expect(value: Any, kind: type, most: int = 10**6) -> Any:
+    """The value, if it is exactly of this type and not longer than `most`; otherwise raises `Garbage`."""
+    if type(value) is not kind or (kind in (str, list, dict) and len(value) > most):
+        raise Garbage
+    return value
+
+
+def pack(shape: tuple[int, ...], raw: bytes) -> dict[str, Any]:
+    """Numbers as data: their shape and their bytes, the lowest first."""
+    return {"shape": list(shape), "bytes": base64.b64encode(raw).decode()}
+
+
+def unpack(message: Any, width: int) -> tuple[tuple[int, ...], bytes]:
+    """Shape and bytes of a tensor whose entries take `width` bytes each; raises `Garbage`."""
+    shape = shape_of(message)
+    try:
+        raw = base64.b64decode(expect(message.get("bytes"), str), validate=True)
+    except ValueError:
+        raise Garbage from None
+    if len(raw) != entries(shape) * width:
+        raise Garbage
+    return shape, raw
+
+
+def shape_of(message: Any) -> tuple[int, ...]:
+    """The shape in a packed tensor; raises `Garbage`."""
+    shape = expect(expect(message, dict).get("shape"), list, 16)
+    if not all(type(size) is int and 0 <= size < 2**50 for size in shape) or entries(shape) >= 2**50:
+        raise Garbage
+    return tuple(shape)
+
+
+def entries(shape: Any) -> int:
+    """How many entries a tensor of this shape has."""
+    product = 1
+    for size in shape:
+        product *= size
+    return product
