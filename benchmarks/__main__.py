@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import cost, quality
+from benchmarks import cost, marking, quality
 from benchmarks.steps import device
 from benchmarks.timing import Ratio
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "memory": cost.memory,
     "noise": quality.noise,
     "target": quality.target,
+    "marking": marking.marking,
 }
 
 

@@ -21,6 +21,7 @@ _SUBMODULES = (
     "geometry",
     "interactive",
     "likelihoods",
+    "marking",
     "networks",
     "objectives",
     "posteriors",

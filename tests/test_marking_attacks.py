@@ -180,11 +180,14 @@ def test_processes_and_threads_are_limited(marker: Marker, benign: Path) -> None
         benign,
         "import threading",
         "threading.stack_size(2**16)  # so that it is not memory that stops them",
+        "go = threading.Event()",
         "def many():",
         "    for _ in range(200):",
-        "        threading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
+        "        threading.Thread(target=go.wait, daemon=True).start()",
         "    return True",
         "attempt('many', many)",
+        "go.set()",
+        "while threading.active_count() > 1: time.sleep(.01)",
     ) == "[]"  # fmt: skip
 
 

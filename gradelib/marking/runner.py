@@ -110,14 +110,13 @@ class _Desk:
 
     def _leave_a_fork(self, function: Callable) -> None:
         _, ends, _, _ = socket.recv_fds(self.end, 1, 1)
-        fork = os.fork()
-        if fork == 0:
-            try:
-                self.end.close()
-                _Server(Channel(socket.socket(fileno=ends[0])), function, self.seconds).serve()
-            finally:
-                os._exit(0)
-        os.close(ends[0])
+        with socket.socket(fileno=ends[0]) as line:  # closed here, too, if no fork is to be had
+            if os.fork() == 0:
+                try:
+                    self.end.close()
+                    _Server(Channel(line), function, self.seconds).serve()
+                finally:
+                    os._exit(0)
 
 
 def _form(answer: Any, names: Sequence[str]) -> dict[str, Any]:
