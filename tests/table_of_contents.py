@@ -19,6 +19,11 @@ def pages() -> list[str]:
     return [f"{name}.html" for name in (*files(), "index", "genindex", "search")]
 
 
+def chapters() -> list[str]:
+    """The pages of the numbered chapters."""
+    return [f"{name}.html" for name in files() if name.removeprefix("book/")[0].isdigit()]
+
+
 def _below(entry: dict) -> list[str]:
     parts = [item for key in ("parts", "chapters", "sections") for item in entry.get(key, [])]
     own = [entry[key] for key in ("root", "file") if key in entry]

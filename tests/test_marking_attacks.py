@@ -67,8 +67,11 @@ check("opt-var-1d", told)
 
 def finds(marker: Marker, folder: Path, *lines: str) -> str:
     """Make the attempts and return what those that succeeded are called."""
-    marked = attack(marker, folder, LOOK + "\n".join(lines) + TELL)
-    text = marked.marks[0].text
+    for _ in range(3):  # an answer has two seconds by the clock, and a busy machine may take them
+        marked = attack(marker, folder, LOOK + "\n".join(lines) + TELL)
+        text = marked.marks[0].text
+        if "still running" not in text:
+            break
     assert "got [" in text, marked
     return text[text.index("got [") + 4 : text.index("]") + 1]
 

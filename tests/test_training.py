@@ -397,4 +397,5 @@ def test_in_a_notebook_the_bar_shows_where_the_notebook_can_ask_for_input(monkey
     kernel = types.SimpleNamespace(_allow_stdin=asked)
     shell = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(kernel=kernel))
     monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)  # the tests' own environment has it
     assert training._watched() == asked
