@@ -104,7 +104,8 @@ setTimeout(() => done(sum), 100);
 _AXE = """
 const done = arguments[0];
 const formula = ({ target }) => document.querySelector(target[0])?.querySelector("math");
-axe.run(WHERE, { resultTypes: ["violations"], rules: { "color-contrast": { enabled: WHOLE } } }).then(({ violations }) => done(violations.flatMap(
+const how = { resultTypes: ["violations"], rules: { "color-contrast": { enabled: WHOLE } } };
+axe.run(WHERE, how).then(({ violations }) => done(violations.flatMap(
   ({ id, nodes }) => nodes.filter((node) => id !== "empty-table-header" || !formula(node))
     .map(({ html }) => `${id}: ${html.slice(0, 120)}`))));
 """
