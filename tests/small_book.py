@@ -11,6 +11,14 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 ROOT = Path(__file__).parent.parent
+# The head of a page with cells.
+FRONT = """\
+---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+"""
 
 
 def furnish(root: Path, toc: str) -> None:

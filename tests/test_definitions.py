@@ -17,18 +17,11 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from small_book import build, furnish, page
+from small_book import FRONT, build, furnish, page
 
 from benchmarks.browser import MISSING, Browser, chromium
 
 ROOT = Path(__file__).parents[1]
-FRONT = """\
----
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
----
-
-"""
 FIRST = """\
 (ch-first)=
 # A latent title?

@@ -11,18 +11,11 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from small_book import build, furnish, page
+from small_book import FRONT, build, furnish, page
 
 from benchmarks.browser import MISSING, chromium
 
 ROOT = Path(__file__).parents[1]
-FRONT = """\
----
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
----
-
-"""
 FIRST = """\
 (ch-first)=
 # First?

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import small_book
 import yaml
 from bs4 import BeautifulSoup
 from pictures import pixels
@@ -224,12 +223,6 @@ def test_paper_shows_a_still_and_the_solutions_and_nothing_to_press(built_book, 
 
 # --- builds that must fail
 
-NOTEBOOK = """\
----
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
----
-"""
 BARE_FIGURE = "from matplotlib import pyplot\npyplot.plot([1, 2]);"
 # What is wrong, and what the build says of it.
 FAULTS = {
@@ -244,15 +237,10 @@ FAULTS = {
 
 
 def build(folder: Path, *paragraphs: str) -> subprocess.CompletedProcess[str]:
-    """Build a book of one page with the configuration, the extensions and the style of the real one."""
-    for part in ("_static", "_ext"):
-        shutil.copytree(ROOT / "book" / part, folder / "book" / part)
-    shutil.copy(ROOT / "_config.yml", folder)
-    shutil.copy(ROOT / "book" / "references.bib", folder / "book")
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
-    (folder / "book" / "index.md").write_text("\n\n".join([NOTEBOOK, "# A page", *paragraphs]))
-    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", ".", "-W", "--keep-going", "-n"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    """Build a book of one page."""
+    small_book.furnish(folder, "format: jb-book\nroot: book/index\n")
+    (folder / "book" / "index.md").write_text("\n\n".join([small_book.FRONT + "# A page", *paragraphs]))
+    return small_book.build(folder)
 
 
 def test_a_sound_page_builds(tmp_path):

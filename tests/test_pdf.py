@@ -18,17 +18,10 @@ import pytest
 from docutils import nodes
 from evidence import table
 from PIL import Image
-from small_book import furnish
+from small_book import FRONT, furnish
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(ROOT / "book/_ext/make_pdf.py")]
-FRONT = """\
----
-jupytext: {text_representation: {extension: .md, format_name: myst}}
-kernelspec: {display_name: Python 3, language: python, name: python3}
----
-
-"""
 CHAPTER = """\
 (ch-first)=
 # What is β?
