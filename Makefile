@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-CODE := $(shell find gradelib book/_ext book/_static -name '*.py' -o -name '*.js' -o -name '*.css' -o -name '*.html')
+RUN := $(shell find gradelib -name '*.py') book/_ext/offline.py book/_ext/side_by_side.py
+WRITTEN := $(shell find book/_ext book/_static -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
 .PHONY: help install book pdf test notebooks words bench pages lint clean
@@ -14,13 +15,13 @@ help:  ## say what there is
 
 install: $(INSTALLED)  ## make .venv with all that the book needs
 
-book: _build/.code  ## build the HTML book into _build/html
+book: _build/.written  ## build the HTML book into _build/html
 	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick
 	@echo "Open $(CURDIR)/_build/html/index.html in a browser."
 
 pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
 	@$(PYTHON) book/_ext/make_pdf.py --check
-	@$(MAKE) --no-print-directory _build/.code
+	@$(MAKE) --no-print-directory _build/.written
 	$(BIN)/python book/_ext/make_pdf.py
 
 test: $(INSTALLED)  ## run every test, the notebooks included
@@ -52,8 +53,13 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-# Stored outputs know nothing of the code that made them: when the code changes, every page is built anew.
-_build/.code: $(INSTALLED) $(CODE)
+# Stored outputs know nothing of the code that made them: when it changes, every chapter is run anew.
+_build/.run: $(INSTALLED) $(RUN)
 	rm -rf _build
 	mkdir -p _build
+	touch $@
+
+# Nor do stored pages know of the extensions and the style: when these change, every page is written anew.
+_build/.written: _build/.run $(WRITTEN)
+	rm -rf _build/html _build/.doctrees
 	touch $@

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import typesetter
 from cards import address
 from docutils import nodes
 from evidence import equation_link
@@ -32,7 +33,6 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.texescape import escape
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
 from sphinx_proof.nodes import NODE_TYPES, proof_node, unenumerable_node
-from steady import width
 
 from gradelib import _records
 from gradelib.figures import COLOURS
@@ -324,8 +324,9 @@ def _length(entry: nodes.entry) -> int:
 
 
 def _rigid(entry: nodes.entry) -> int:
-    """The characters of its widest formula, which cannot be broken."""
-    return max((round(2 * width(formula.astext())) for formula in entry.findall(nodes.math)), default=0)
+    """The characters of its widest formula, which cannot be broken; a character is about as wide as an x is high."""
+    sizes = [typesetter.size(formula.astext()) for formula in entry.findall(nodes.math)]
+    return max((round(size.width) for size in sizes if size), default=0)
 
 
 def _widths(rows: list[list[int]], longest: list[int], rigid: list[int]) -> list[int]:

@@ -7,6 +7,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import typesetter
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -14,12 +15,13 @@ from sphinx.application import Sphinx
 AT_ONCE = "documentation_options.js"
 SCRIPT = re.compile(r'<script (?![^>]*\bdefer\b)(?=[^>]*\bsrc=")(?![^>]*' + re.escape(AT_ONCE) + ")")
 
-INLINE = re.compile(r'<span class="math notranslate nohighlight">\\\((.*?)\\\)', re.DOTALL)
-# What takes no room of its own: names of fonts and fences.
-SILENT = re.compile(r"\\(?:left|right|[bB]igg?[lr]?|operatorname|math\w+|text\w*|widehat|widetilde|hat|bar|tilde)\b")
-SIGN = re.compile(r"\\[A-Za-z]+|\\.|[^\s{}_^&\\]")
-# With the spaces around them these take more room than a letter.
-WIDE = re.compile(r"[=<>+-]|\\(?:le|ge|approx|sim|to|in|times|neq|propto|mapsto|succeq)")
+# Formulas stand in the text in round brackets, displayed ones in square ones, after their number if they have one.
+FORMULA = re.compile(
+    r'<(?:span|div) class="[^"]*\bmath notranslate[^>]*(?=>\s*(?:<span class="eqno">.*?</span>)?\\([(\[])(.*?)\\[)\]])',
+    re.DOTALL,
+)
+# In x-heights: what of a formula in the text the line has room for anyway.
+ABOVE, BELOW = 1.8, 0.57
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -37,22 +39,30 @@ def set_formulas_in_steps(
         app.add_js_file("formulas.js", loading_method="defer", priority=400)
 
 
-def width(tex: str) -> float:
-    """About how wide a formula in the text will be, in em; right to a letter or two for those of this book."""
-    signs = SIGN.findall(SILENT.sub("", tex))
-    return round(0.53 * len(signs) + 0.9 * sum(WIDE.fullmatch(sign) is not None for sign in signs), 1)
+def room(bracket: str, tex: str) -> str:
+    """What the style sheet has to know of a formula, as properties; nothing where its own measures will do."""
+    size = typesetter.size(tex, display=bracket == "[")
+    if size is None:
+        return ""
+    tall = {"--gl-h": size.height + size.depth, "--gl-d": size.depth}
+    if bracket == "[":
+        room = {"--gl-h": tall["--gl-h"]}
+    else:
+        room = {"--gl-w": size.width} | (tall if size.height > ABOVE or size.depth > BELOW else {})
+    return ";".join(f"{name}:{value:.2f}" for name, value in room.items())
 
 
 def reserve_room(
     app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Tell the style sheet how wide each formula in the text will be, so that no line breaks anew once it is set."""
+    """Tell the style sheet how large each formula will be, so that nothing moves once it is set."""
 
     def with_room(formula: re.Match[str]) -> str:
-        return formula[0].replace(">", f' style="--gl-room: {width(unescape(formula[1]))}em">', 1)
+        measures = room(formula[1], unescape(formula[2]))
+        return f'{formula[0]} style="{measures}"' if measures else formula[0]
 
     if "body" in context:
-        context["body"] = INLINE.sub(with_room, context["body"])
+        context["body"] = FORMULA.sub(with_room, context["body"])
 
 
 def let_scripts_wait(app: Sphinx, error: Exception | None) -> None:

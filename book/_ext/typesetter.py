@@ -1,0 +1,66 @@
+"""How large formulas will be: MathJax itself is asked, in a JavaScript engine, before a page is written.
+
+MathJax sets its letters so large that their x-height is that of the text around them. Sizes are therefore given in that
+x-height, which a style sheet calls `ex`, and hold for every font and every size of text.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import metadata
+from typing import NamedTuple
+
+from py_mini_racer import JSEvalException, MiniRacer
+
+X_HEIGHT = 0.442  # of MathJax's letters, in em of their own size
+MATHJAX = metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
+# What `tex-chtml.js` holds, which is what the pages load, without its menu and its voice.
+PARTS = ("startup", "core", "adaptors/liteDOM", "input/tex", "output/chtml", "output/chtml/fonts/tex")
+BEFORE = "var MathJax = { loader: { load: [] }, startup: { typeset: false, ready() {} } };"
+AFTER = """
+MathJax.startup.defaultReady();
+
+const size = (tex, display) => {
+  const page = MathJax.startup.document;
+  const { outputJax } = page;
+  const formula = new page.options.MathItem(tex, page.inputJax[0], display);
+  formula.setMetrics(16, 8, 1e6, 1e6, 1);
+  formula.compile(page);
+  outputJax.setDocument(page);
+  outputJax.math = formula;
+  outputJax.nodeMap = new Map();
+  formula.root.setTeXclass(null);
+  const { w, h, d } = outputJax.factory.wrap(formula.root).getOuterBBox();
+  return JSON.stringify([w, h, d]);
+};
+0;
+"""
+
+
+class Size(NamedTuple):
+    """Width, height above the line of the text and depth below it, in x-heights of the text."""
+
+    width: float
+    height: float
+    depth: float
+
+
+@cache
+def _engine() -> MiniRacer:
+    engine = MiniRacer()
+    engine.eval(BEFORE)
+    for part in PARTS:
+        engine.eval((MATHJAX / f"{part}.js").read_text(encoding="utf-8") + "\n0")
+    engine.eval(AFTER)
+    return engine
+
+
+@cache
+def size(tex: str, *, display: bool = False) -> Size | None:
+    """How large MathJax will set a formula; None if the formula needs a part of MathJax that only a page loads."""
+    try:
+        width, height, depth = json.loads(_engine().eval(f"size({json.dumps(tex)}, {json.dumps(display)})"))
+    except JSEvalException:
+        return None
+    return Size(width / X_HEIGHT, height / X_HEIGHT, depth / X_HEIGHT)
