@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,8 @@ from gradelib.posteriors import Posterior
 class Gap:
     """A deterministic objective and the β-VAE objective that it stands for, both in nats at the same codes and weights.
 
-    `error` is the standard error of their difference, which comes from sampling q.
+    `error` is the standard error of `sampled`, hence of their difference too, which comes from the draws from q alone:
+    another set of examples would move both further.
     """
 
     deterministic: float
@@ -46,15 +48,10 @@ def beta_vae_loss(
     q is the model's own posterior unless another is given, N(h, LLᵀ) with one row for each example. The draws come in
     pairs h ± Lε, which cancel every odd term. Raises ValueError for β ≤ 0, NaN or an odd number of samples.
     """
-    if _input.whole("samples", samples, least=2) % 2:
-        raise ValueError(f"samples must be even, for they come in pairs, but it is {samples}.")
     _input.finite(x=x)
     likelihood, q = likelihood or Gaussian(), q or model.posterior(x)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(samples // 2, *q.mean.shape, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
-    pairs = torch.stack([likelihood.log_prob(x, model.decoder(q.sample(side))) for side in (noise, -noise)]).mean(0)
-    error = pairs.mean(-1).std() / len(pairs) ** 0.5 if len(pairs) > 1 else torch.tensor(torch.inf)
-    return float(objectives.beta_vae(pairs.mean(0), q.kl(), beta)), float(error)
+    pairs = _pairs(model, x, q, likelihood, _noise(q.mean, samples, seed))
+    return float(objectives.beta_vae(pairs.mean(0), q.kl(), beta)), _standard_error(pairs)
 
 
 @torch.no_grad()
@@ -70,7 +67,12 @@ def gap(
 ) -> Gap:
     """How far GRAE ("full") or GRAE≈ ("diagonal") is from the β-VAE loss with the covariance that is best for it.
 
-    Both losses are taken at the codes h of the rows of x (examples, n), the second as `beta_vae_loss` does. Raises
+    Both losses are taken at the codes h of the rows of x (examples, n), in nats. They differ in the blur alone
+    (`eq-gap`): log p(x|h) − E log p(x|z), less the predicted ½ tr(MΣ), where M = −JᵀHJ is (examples, d, d). A draw
+    u = z − h has the predicted blur ½uᵀMu, whose mean is ½ tr(MΣ). So we average log p(x|h) − log p(x|z) − ½uᵀMu, and
+    add the mean to the deterministic loss. This control variate moves no mean. It takes the more of the scatter away
+    the better the prediction holds, and all of it where log p(x|z) is quadratic in z. The slope is gone already: the
+    draws come in pairs, as in `beta_vae_loss`, and the error is that of `samples`/2 pairs, inf for one of them. Raises
     ValueError for β ≤ 0, NaN, another family or an odd number of samples.
     """
     if family not in ("full", "diagonal"):
@@ -85,8 +87,11 @@ def gap(
     else:
         deterministic = objectives.grae_bound(log_prob, hessian.diagonal(dim1=-2, dim2=-1), h, beta)
     q = Posterior(h, torch.linalg.cholesky(posteriors.optimal_covariance(hessian, beta, family)))
-    sampled, error = beta_vae_loss(model, x, beta=beta, q=q, likelihood=likelihood, samples=samples, seed=seed)
-    return Gap(float(deterministic), sampled, error)
+    noise = _noise(h, samples, seed)
+    u = q.sample(noise) - h
+    predicted = -0.5 * (u * (hessian @ u.unsqueeze(-1)).squeeze(-1)).sum(-1)  # ½uᵀMu, the same for u and −u
+    beyond = log_prob - _pairs(model, x, q, likelihood, noise) - predicted
+    return Gap(float(deterministic), float(deterministic + beyond.mean()), _standard_error(beyond))
 
 
 def block_cosines(J: Tensor, block: int) -> tuple[float, float]:
@@ -108,9 +113,9 @@ def block_cosines(J: Tensor, block: int) -> tuple[float, float]:
 
 
 def nats_between_blocks(hessian: Tensor, beta: float, family: str = "block", block: int | None = None) -> Tensor:
-    """What a family loses against the full one, ½(log|P(I − hessian/β)| − log|I − hessian/β|) ≥ 0: (…, d, d) → (…).
+    """What a family loses against the full one, ½(log|Π(I − hessian/β)| − log|I − hessian/β|) ≥ 0: (…, d, d) → (…).
 
-    P keeps what the family keeps; for blocks this is Fischer's gap, for the diagonal Hadamard's (`eq-fischer-gap`).
+    Π keeps what the family keeps; for blocks this is Fischer's gap, for the diagonal Hadamard's (`eq-fischer-gap`).
     It is the divergence of the family's best posterior from the best full one, in nats. Raises what
     `posteriors.optimal_covariance` raises.
     """
@@ -231,6 +236,24 @@ def two_sample_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     nearest = torch.cdist(both, both).fill_diagonal_(torch.inf).argmin(-1)
     index = torch.arange(len(both), device=both.device)
     return float(((nearest < count) == (index < count)).double().mean())
+
+
+def _noise(mean: Tensor, samples: int, seed: int) -> Tensor:
+    """One half of the draws from N(0, I) for each example: (…, d) → (samples/2, …, d). The other half is its mirror."""
+    if _input.whole("samples", samples, least=2) % 2:
+        raise ValueError(f"samples must be even, for they come in pairs, but it is {samples}.")
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(samples // 2, *mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
+
+
+def _pairs(model: VAE, x: Tensor, q: Posterior, likelihood: Likelihood, noise: Tensor) -> Tensor:
+    """The mean of log p(x | z) over z = h ± Lε, for each ε in `noise`: (pairs, examples, d) → (pairs, examples)."""
+    return torch.stack([likelihood.log_prob(x, model.decoder(q.sample(side))) for side in (noise, -noise)]).mean(0)
+
+
+def _standard_error(pairs: Tensor) -> float:
+    """That of the mean over all of `pairs` (pairs, examples); inf for one pair."""
+    return float(pairs.mean(-1).std()) / len(pairs) ** 0.5 if len(pairs) > 1 else math.inf
 
 
 def _covered(points: Tensor, members: Tensor, k: int) -> float:

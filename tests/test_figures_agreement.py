@@ -47,11 +47,11 @@ def test_no_solution_is_refused(solutions):
         agreement.terms_at_solutions(solutions)
 
 
-def test_the_gaps_are_said_at_both_ends():
+def test_the_mean_gaps_are_said_at_both_ends():
     picture = agreement.gaps_over_price({"β-VAE": {0.02: [0.1, 0.2], 0.8: [0.3]}, "GRAE≈": {0.02: [0.0], 0.8: [1.5]}})
     assert isinstance(picture, Picture)
-    assert "with β-VAE it goes from 0.20% at β = 0.02 to 0.30% at β = 0.8" in picture.alt
-    assert "with GRAE≈ it goes from 0.00% at β = 0.02 to 1.50% at β = 0.8" in picture.alt
+    assert "with β-VAE the mean goes from 0.150% at β = 0.02 to 0.300% at β = 0.8" in picture.alt
+    assert "with GRAE≈ the mean goes from 0.000% at β = 0.02 to 1.500% at β = 0.8" in picture.alt
     assert len(picture.svg()) < 60_000
 
 

@@ -1,8 +1,9 @@
-"""Definitions where they are needed: a chapter's first use of a word of the glossary shows what the word means.
+"""Definitions where they are needed: a chapter's first use of a word or a symbol shows what it means.
 
-The word becomes a link to the glossary. Its definition stands behind it, hidden until the word has the mouse or the
-keyboard's focus; the style sheet does that, and a script lets Escape close it. A word whose entry has a remark in
-brackets, such as “code (of an example)”, has an everyday meaning too and is not marked.
+Words are defined in the glossary, symbols in the table of class `symbols`. The word becomes a link to its definition. A
+copy stands behind it, hidden until the word has the mouse or the keyboard's focus; the style sheet does that, and a
+script lets Escape close it. A word whose entry has a remark in brackets, such as “code (of an example)”, has an
+everyday meaning too and is not marked. Nor is a symbol in braces, `${P}$`, which a chapter uses in a sense of its own.
 """
 
 from __future__ import annotations
@@ -30,14 +31,18 @@ class defined_term(nodes.Inline, nodes.TextElement):  # noqa: N801  (nodes of do
     """A word of the text with its definition."""
 
 
+Pieces = tuple[tuple[bool, str], ...]  # of a text: whether it is a formula, and what it says
+
+
 @dataclass(frozen=True)
 class Term:
-    """An entry of the glossary: the word, and where and how it is defined."""
+    """An entry of the glossary or a symbol: the word or the formula, and where and how it is defined."""
 
     word: str
     docname: str
     anchor: str
-    definition: str
+    definition: Pieces
+    is_symbol: bool = False
 
     @property
     def pattern(self) -> str:
@@ -55,18 +60,18 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-# --- the glossary
+# --- the glossary and the symbols
 
 
 def glossaries(env: BuildEnvironment) -> dict[str, list[Term]]:
-    """The terms of each page that has a glossary."""
+    """The terms of each page that has a glossary or a table of symbols."""
     if not hasattr(env, "gradelib_terms"):
         env.gradelib_terms = {}
     return env.gradelib_terms
 
 
 class Collector(EnvironmentCollector):
-    """Reads the glossary. When it changes, every chapter is written anew."""
+    """Reads all definitions. When one changes, every chapter is written anew."""
 
     def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:
         glossaries(env).pop(docname, None)
@@ -76,7 +81,7 @@ class Collector(EnvironmentCollector):
 
     def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
         docname = app.env.docname
-        if found := list(read_terms(docname, doctree)):
+        if found := [*read_terms(docname, doctree), *read_symbols(docname, doctree)]:
             glossaries(app.env)[docname] = found
 
     def get_updated_docs(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -89,9 +94,29 @@ def read_terms(docname: str, doctree: nodes.document) -> Iterator[Term]:
     """The definition of a term is its first paragraph; what follows says where the book introduces it."""
     for glossary in doctree.findall(addnodes.glossary):
         for item in glossary.findall(nodes.definition_list_item):
-            definition = " ".join(item[-1][0].astext().split())
             for term in item.findall(nodes.term):
-                yield Term(term.astext(), docname, term["ids"][0], definition)
+                yield Term(term.astext(), docname, term["ids"][0], pieces(item[-1][0]))
+
+
+def read_symbols(docname: str, doctree: nodes.document) -> Iterator[Term]:
+    """A row whose first cell is one formula defines it in its last cell; it gets an anchor."""
+    for table in doctree.findall(nodes.table):
+        rows = [row for body in table.findall(nodes.tbody) for row in body] if "symbols" in table["classes"] else []
+        for number, row in enumerate(rows, start=1):
+            formulas = list(row[0].findall(nodes.math))
+            if len(formulas) == 1:
+                row["ids"].append(f"symbol-{number}")
+                yield Term(formulas[0].astext(), docname, f"symbol-{number}", pieces(row[-1]), is_symbol=True)
+
+
+def pieces(node: nodes.Element) -> Pieces:
+    """What a definition says, without emphasis and the like."""
+    leaves = node.findall(lambda leaf: isinstance(leaf, nodes.Text | nodes.math) and _outside_of_formulas(leaf))
+    return tuple((isinstance(leaf, nodes.math), re.sub(r"\s+", " ", leaf.astext())) for leaf in leaves)
+
+
+def _outside_of_formulas(leaf: nodes.Node) -> bool:
+    return not isinstance(leaf.parent, nodes.math)
 
 
 def is_chapter(docname: str) -> bool:
@@ -104,17 +129,36 @@ def is_chapter(docname: str) -> bool:
 
 def mark_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Mark the first use of each term on a chapter's page. Notebooks, which another builder makes, stay as they are."""
-    terms = [term for found in glossaries(app.env).values() for term in found if "(" not in term.word]
-    if app.builder.format != "html" or not is_chapter(docname) or not terms:
+    known = [term for found in glossaries(app.env).values() for term in found]
+    if app.builder.format != "html" or not is_chapter(docname):
+        return
+    mark_symbols(app, doctree, docname, [term for term in known if term.is_symbol])
+    mark_words(app, doctree, docname, [term for term in known if not term.is_symbol and "(" not in term.word])
+
+
+def mark_symbols(app: Sphinx, doctree: nodes.document, docname: str, symbols: list[Term]) -> None:
+    """Mark the formulas in running text that consist of one symbol, each symbol once."""
+    unseen = {term.word: term for term in symbols}
+    paragraphs = filter(_is_running, doctree.findall(nodes.paragraph))
+    for formula in [formula for paragraph in paragraphs for formula in paragraph.findall(nodes.math)]:
+        if _is_plain(formula.parent) and (term := unseen.pop(formula.astext(), None)):
+            marked = defined_term("", "", **_described(app, docname, term))
+            formula.replace_self(marked)
+            marked += formula
+
+
+def mark_words(app: Sphinx, doctree: nodes.document, docname: str, terms: list[Term]) -> None:
+    """Mark words and phrases in running text, each definition once."""
+    if not terms:
         return
     longest_first = sorted(terms, key=lambda term: -len(term.word))
     # A hyphen or the sign of GRAE≈ makes another word of it.
     any_term = re.compile(rf"(?<![\w-])(?:{'|'.join(f'({t.pattern})' for t in longest_first)})(?![\w≈-])", re.I)
-    seen: set[str] = set()  # definitions: of two words with one definition only the first is marked
+    seen: set[Pieces] = set()  # definitions: of two words with one definition only the first is marked
     for text in running_texts(doctree):
-        pieces = list(_split(app, docname, text.astext(), any_term, longest_first, seen))
-        if len(pieces) > 1:
-            text.parent.replace(text, pieces)
+        parts = list(_split(app, docname, text.astext(), any_term, longest_first, seen))
+        if len(parts) > 1:
+            text.parent.replace(text, parts)
 
 
 def running_texts(doctree: nodes.document) -> list[nodes.Text]:
@@ -150,7 +194,7 @@ def _joined(children: list[nodes.Node]) -> Iterator[nodes.Node]:
 
 
 def _split(
-    app: Sphinx, here: str, text: str, any_term: re.Pattern[str], terms: list[Term], seen: set[str]
+    app: Sphinx, here: str, text: str, any_term: re.Pattern[str], terms: list[Term], seen: set[Pieces]
 ) -> Iterator[nodes.Node]:
     """The text, cut at the terms that the page has not used yet."""
     start = 0
@@ -159,10 +203,15 @@ def _split(
         if term.definition not in seen:
             seen.add(term.definition)
             yield nodes.Text(text[start : match.start()])
-            address = f"{app.builder.get_relative_uri(here, term.docname)}#{term.anchor}"
-            yield defined_term(match[0], match[0], address=address, anchor=term.anchor, definition=term.definition)
+            yield defined_term(match[0], match[0], **_described(app, here, term))
             start = match.end()
     yield nodes.Text(text[start:])
+
+
+def _described(app: Sphinx, here: str, term: Term) -> dict[str, str | Pieces]:
+    """What a page has to know of a term."""
+    address = f"{app.builder.get_relative_uri(here, term.docname)}#{term.anchor}"
+    return {"address": address, "anchor": term.anchor, "definition": term.definition}
 
 
 # --- the page
@@ -174,5 +223,9 @@ def visit(self: HTML5Translator, node: defined_term) -> None:
 
 
 def depart(self: HTML5Translator, node: defined_term) -> None:
-    name, words = escape(node["anchor"]), escape(node["definition"])
+    name, words = escape(node["anchor"]), "".join(_html(*piece) for piece in node["definition"])
     self.body.append(f'</a><span class="gl-definition" role="tooltip" id="gl-{name}" hidden>{words}</span>')
+
+
+def _html(is_formula: bool, text: str) -> str:
+    return rf'<span class="math notranslate nohighlight">\({escape(text)}\)</span>' if is_formula else escape(text)

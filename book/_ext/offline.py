@@ -33,7 +33,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     os.environ.update(KERNEL)
     app.add_js_file(None, body=MODE, priority=100)
     app.connect("html-page-context", search_in_files)
-    app.connect("build-finished", drop_icon_script)
     app.connect("build-finished", offer_clean_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -44,13 +43,6 @@ def search_in_files(
     """Let the search list what it finds without excerpts where there is no server."""
     if name == "search":
         app.add_js_file(None, body=NO_EXCERPTS)
-
-
-def drop_icon_script(app: Sphinx, error: Exception | None) -> None:
-    """Empty the theme's 1.4 MB of icon script: its style sheet draws the same icons with a font."""
-    script = Path(app.outdir, "_static", "scripts", "fontawesome.js")
-    if error is None and script.exists():
-        script.write_text("")
 
 
 def offer_clean_notebooks(app: Sphinx, error: Exception | None) -> None:

@@ -150,7 +150,10 @@ EXERCISES = [
             "exp(-sum(log(diag(inv(S)))) - logdet(S))",
         ),
         mistakes=(
-            Mistake("prod(diag(inv(S)))*det(S)", "By Hadamard's inequality, is your ratio above or below 1?"),
+            Mistake(
+                "prod(diag(inv(S)))*det(S)",
+                "The cost is never negative. Is your ratio at most 1?",
+            ),
             Mistake(
                 "det(S)/prod(diag(S))", "You compare with the marginal variances. Which ones does the best q have?"
             ),

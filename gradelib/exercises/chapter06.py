@@ -67,7 +67,10 @@ EXERCISES = [
     ),
     Exercise(
         id="opt-cov-gauss",
-        prompt="The same for p(x|z) = N(g(z), I): give the best S as a formula in J, beta and I_d.",
+        prompt=(
+            "For p(x|z) = N(g(z), I), which covariance S maximises tr(JᵀHJ S)/2 − β KL(N(h, S) ‖ N(0, I))? "
+            "Give a formula in J, beta and I_d."
+        ),
         inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d", "I_n": "eye:n"},
         answer="inv(I_d + T(J)@J/beta)",
         also_right=(

@@ -18,7 +18,10 @@ def hadamard_bound(J: Tensor, beta: float) -> Tensor:
 EXERCISES = [
     Exercise(
         id="hadamard",
-        prompt="Give the upper bound of log det(I + JᵀJ/β) that needs only the norms of the columns of J.",
+        prompt=(
+            "Give the upper bound of log det(I + JᵀJ/β) that Hadamard's inequality gives, "
+            "from the norms of the columns of J."
+        ),
         inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d"},
         answer="sum(log(1 + colnorm2(J)/beta))",
         also_right=(
@@ -33,6 +36,9 @@ EXERCISES = [
             Mistake("beta/2*sum(log(1 + colnorm2(J)/beta))", "The bound of the log det alone is asked for."),
             Mistake("sum(log(colnorm2(J)/beta))", "What does your bound do where the decoder ignores a latent?"),
             Mistake("frob2(J)/beta", "That is an upper bound too, but a looser one. Keep the log."),
+            Mistake(
+                "d*log(1 + frob2(J)/(d*beta))", "That is an upper bound too, but a looser one. Keep one log per column."
+            ),
             Mistake("sum(log(1 + beta*colnorm2(J)))", "As beta grows, the log det goes to zero. Does your bound?"),
             Mistake("prod(1 + colnorm2(J)/beta)", "That bounds the determinant. Which function of it is asked for?"),
             Mistake("sum(log(1 + colnorm2(J)/beta))/d", "Does Hadamard's inequality have a sum or a mean?"),
@@ -50,6 +56,9 @@ EXERCISES = [
         also_right=("d*(log(beta + c) - log(beta))", "-d*log(beta/(beta + c))", "d*log((beta + c)/beta)"),
         mistakes=(
             Mistake("log(1 + c/beta)", "Average your estimate over all i: do you get the sum or the mean?"),
+            Mistake(
+                "beta/2*d*log(1 + c/beta)", "Estimate the bound of the log det alone, without the beta/2 of the loss."
+            ),
             Mistake("n*log(1 + c/beta)", "How many columns are there to choose from?"),
             Mistake("log(1 + d*c/beta)", "Average your estimate over all i: the log is not linear."),
             Mistake("log(1 + c/beta)/d", "Average your estimate over all i: is it too small or too large?"),

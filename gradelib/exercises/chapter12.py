@@ -38,8 +38,9 @@ EXERCISES = [
     Exercise(
         id="linear-column-norm",
         prompt=(
-            "A linear β-VAE with unit noise is trained to its optimum, and lam > beta is an eigenvalue of the data's "
-            "covariance. How long is the decoder's column in that direction? Give its squared norm."
+            "A linear β-VAE with unit noise and a diagonal posterior is trained to its optimum, and lam > beta is one "
+            "of the d largest eigenvalues of the data's covariance. How long is the decoder's column in that "
+            "direction? Give its squared norm."
         ),
         inputs={"lam": "pos", "beta": "pos"},
         answer="lam - beta",

@@ -56,7 +56,7 @@ def terms_at_solutions(solutions: Mapping[float, Mapping[str, Terms]]) -> Callab
 
 
 def gaps_over_price(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Picture:
-    """How much higher the β-VAE loss is than the deterministic one, in % and over β, with a mark for each seed.
+    """How much higher the β-VAE loss is than the deterministic one, in % and over β: the seeds and their mean.
 
     `gaps` maps the objective trained with to β, and that to the gaps of its seeds. Raises ValueError for another name.
     """
@@ -65,7 +65,7 @@ def gaps_over_price(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Pict
         for name, found in gaps.items():
             shown = look(_MEANINGS[one_of("objective", name, _MEANINGS)])
             prices = sorted(found)
-            middle = [sum(found[beta]) / len(found[beta]) for beta in prices]
+            middle = [_mean(found[beta]) for beta in prices]
             panel.plot(prices, middle, color=shown["color"], linestyle=shown["linestyle"] or "-", linewidth=1)
             points = [(beta, gap) for beta in prices for gap in found[beta]]
             label = f"trained with {name}"
@@ -77,12 +77,16 @@ def gaps_over_price(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Pict
         panel.minorticks_off()
         panel.legend(loc="upper left")
         ends = [
-            f"{name} it goes from {max(found[min(found)]):.2f}% at β = {min(found):g} "
-            f"to {max(found[max(found)]):.2f}% at β = {max(found):g}"
+            f"{name} the mean goes from {_mean(found[min(found)]):.3f}% at β = {min(found):g} "
+            f"to {_mean(found[max(found)]):.3f}% at β = {max(found):g}"
             for name, found in gaps.items()
         ]
-        words = "The gap over β, one mark for each seed. For models trained with " + "; with ".join(ends) + "."
-        return Picture(figure, alt=words)
+        words = "The gap over β, one mark for each seed and a line through their means. For models trained with "
+        return Picture(figure, alt=words + "; with ".join(ends) + ".")
+
+
+def _mean(gaps: Sequence[float]) -> float:
+    return sum(gaps) / len(gaps)
 
 
 def _height(terms: Terms) -> float:

@@ -73,7 +73,9 @@ def posterior_slice(
         panel.set(xlabel=f"$z_{i + 1} - h_{i + 1}$", ylabel=f"$z_{j + 1} - h_{j + 1}$")
         figure.legend(loc="outside upper center", ncols=3, title=f"β = {beta:g}")
         spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
-        return Picture(figure, alt=f"Ellipses of one standard deviation around the code, with half axes: {spread}.")
+        words = f"Ellipses of one standard deviation around the code, with half axes: {spread}."
+        grey = " Grey lines: contours of the function that they approximate, ½ and 2 nats below the code."
+        return Picture(figure, alt=words + grey)
 
     return draw
 

@@ -67,5 +67,5 @@ def _words(sigma: Tensor, beta: float) -> str:
     return (
         f"Charge and pull of GRAE against the singular value, below the Frobenius parabola and its straight slope. "
         f"The pull peaks at σ = √β = {beta**0.5:.2g}, and {steep} of the {len(sigma)} marked singular values lie "
-        f"beyond it. Together they pay {paid:.2g} nats, {share:.1%} of what the Frobenius penalty charges."
+        f"beyond it. All {len(sigma)} together pay {paid:.2g} nats, {share:.1%} of what the Frobenius penalty charges."
     )
