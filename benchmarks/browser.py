@@ -19,7 +19,7 @@ CHROMEDRIVER = shutil.which("chromedriver")
 MISSING = None if CHROMIUM and CHROMEDRIVER else "needs Chromium and its driver (Debian: chromium, chromium-driver)"
 
 _QUIET = ("background-networking", "component-update", "default-apps", "extensions", "gpu", "sync")
-_FLAGS = ("headless=new", "no-sandbox", "no-first-run", "hide-scrollbars", *(f"disable-{name}" for name in _QUIET))
+_FLAGS = ("headless=new", "no-sandbox", "no-first-run", *(f"disable-{name}" for name in _QUIET))
 # Resolves when the page and its formulas stand. MathJax shows its promise only some time after its script has run.
 _SETTLED = """
 const done = arguments[0];

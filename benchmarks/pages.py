@@ -27,7 +27,7 @@ from benchmarks.browser import CHROMIUM, MISSING, Browser, chromium
 
 ROOT = Path(__file__).parent.parent
 DESK, PHONE = (1300, 900), (375, 667)
-STILL = 0.1  # the layout shift that web.dev calls good
+STILL = 0.02  # web.dev calls a layout shift of 0.1 good; formulas take the room that was kept for them
 FOREIGN = ("http", "https", "mailto", "data", "javascript")
 LIGHTHOUSE = ("performance", "accessibility", "best-practices", "seo")
 COLUMNS = {

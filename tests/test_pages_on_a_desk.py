@@ -54,6 +54,23 @@ def test_it_stands_still_while_it_loads(opened):
     assert opened.shift <= STILL
 
 
+# How high the text is, and how high it was when its formulas had only been given room.
+HEIGHTS = """
+const text = document.querySelector("article") ?? document.body;
+const height = () => text.getBoundingClientRect().height;
+const formulas = [...text.querySelectorAll(".math > mjx-container")], places = formulas.map((one) => one.parentElement);
+const after = height();
+formulas.forEach((formula) => formula.remove());
+const before = height();
+formulas.forEach((formula, number) => places[number].append(formula));
+return [before, after];"""
+
+
+def test_formulas_take_the_room_that_was_kept_for_them(opened):
+    before, after = opened.browser.run(HEIGHTS)
+    assert before == pytest.approx(after, abs=5)  # pixels, of which a chapter has more than 20 000
+
+
 def test_it_keeps_nobody_out(opened):
     """Pages in the light; `test_pages_on_a_phone.py` does those in the dark, since axe takes seconds for each."""
     if pages().index(opened.name) % 2 == 0:

@@ -209,17 +209,19 @@ def _split(
 
 
 def _described(app: Sphinx, here: str, term: Term) -> dict[str, str | Pieces]:
-    """What a page has to know of a term."""
+    """What a page has to know of a term; a formula also needs a name that can be read out, such as Sigma."""
     address = f"{app.builder.get_relative_uri(here, term.docname)}#{term.anchor}"
-    return {"address": address, "anchor": term.anchor, "definition": term.definition}
+    name = term.word.replace(r"\mid", "|").replace("\\", "") if term.is_symbol else ""
+    return {"address": address, "anchor": term.anchor, "definition": term.definition, "name": name}
 
 
 # --- the page
 
 
 def visit(self: HTML5Translator, node: defined_term) -> None:
-    address, name = escape(node["address"]), escape(node["anchor"])
-    self.body.append(f'<a class="gl-term" href="{address}" aria-describedby="gl-{name}">')
+    address, anchor, name = (escape(node[key]) for key in ("address", "anchor", "name"))
+    label = f' aria-label="{name}"' if name else ""
+    self.body.append(f'<a class="gl-term" href="{address}"{label} aria-describedby="gl-{anchor}">')
 
 
 def depart(self: HTML5Translator, node: defined_term) -> None:

@@ -1,11 +1,16 @@
-"""What a page carries for nothing is taken off: rules and icons that no page uses, and marks that change no colour."""
+"""What a page would carry for nothing: rules, icons and letters that no page uses, and marks that change no colour."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from html import unescape
+from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tinycss2
@@ -21,14 +26,22 @@ WORD = re.compile(r"[\w-]+")
 # In brackets stand alternatives and negations: what is said there of a name that nothing has makes no rule idle.
 BRACKETS = re.compile(r"\([^()]*\)|\[[^\]]*\]")
 NEEDED = re.compile(r"[.#]((?:[\w-]|\\.)+)")
+LETTERS = "letters.css"
+FACES = {
+    "Regular": "font-weight:400",
+    "It": "font-weight:400;font-style:italic",
+    "Bold": "font-weight:700",
+}
 ICON = re.compile("[\ue000-\uf8ff]")  # code points for private use
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_css_file(LETTERS)
     app.connect("html-page-context", drop_idle_marks)
     app.connect("build-finished", drop_icon_script)
-    app.connect("build-finished", drop_idle_rules)
-    app.connect("build-finished", drop_idle_icons)
+    app.connect("build-finished", drop_idle_rules, priority=900)  # after the theme has written its last one
+    app.connect("build-finished", drop_idle_icons, priority=910)
+    app.connect("build-finished", bring_letters)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -61,7 +74,7 @@ def drop_idle_rules(app: Sphinx, error: Exception | None) -> None:
 
 def style_sheets(app: Sphinx) -> Iterator[Path]:
     static = Path(app.outdir, "_static")
-    return (sheet for sheet in sorted(static.rglob("*.css")) if "mathjax" not in sheet.parts)
+    return (sheet for sheet in sorted(static.rglob("*.css")) if "mathjax" not in sheet.parts and sheet.name != LETTERS)
 
 
 class Names:
@@ -117,7 +130,7 @@ def _applies(selector: str, names: Names | set[str]) -> bool:
     return all(name in names for name in NEEDED.findall(selector))
 
 
-# --- icons
+# --- fonts
 
 
 def drop_idle_icons(app: Sphinx, error: Exception | None) -> None:
@@ -125,14 +138,38 @@ def drop_idle_icons(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         text = "".join(sheet.read_text(encoding="utf-8") for sheet in style_sheets(app))
         for font in Path(app.outdir, "_static", "vendor").rglob("*.woff2"):
-            keep(font, "".join(ICON.findall(text)))
+            keep(font, "".join(ICON.findall(text)), font, layout_features=[])
 
 
-def keep(font: Path, icons: str) -> None:
-    """Rewrite a font with these icons alone."""
-    options = Options(flavor="woff2", layout_features=[], name_IDs=["*"])
-    loaded = load_font(font, options)
-    subsetter = Subsetter(options)
-    subsetter.populate(text=icons)
+def bring_letters(app: Sphinx, error: Exception | None) -> None:
+    """Write a style sheet that holds the letters of the pages: a font of its own would come when lines are broken."""
+    if error is not None or app.builder.format != "html":
+        return
+    pages = sorted(Path(app.outdir).rglob("*.html"))
+    letters = "".join(sorted({letter for page in pages for letter in unescape(page.read_text(encoding="utf-8"))}))
+    sheet = Path(app.outdir, "_static", LETTERS)
+    seal = f"/* {hashlib.sha256(letters.encode()).hexdigest()} */"
+    if sheet.exists() and sheet.read_text(encoding="utf-8").startswith(seal):
+        return  # these letters are there already
+    with resources.as_file(resources.files("font_source_serif_pro") / "files") as source:
+        faces = [_face(source / f"SourceSerifPro-{name}.ttf", letters, style) for name, style in FACES.items()]
+        shutil.copy(source / "LICENSE.txt", sheet.with_name("letters-LICENSE.txt"))
+    sheet.write_text("\n".join([seal, *faces]), encoding="utf-8")
+
+
+def _face(font: Path, letters: str, style: str) -> str:
+    """The rule of a style sheet that brings a font with these letters along."""
+    with TemporaryDirectory() as work:
+        keep(font, letters, small := Path(work, font.name))
+        data = base64.b64encode(small.read_bytes()).decode()
+    return f"@font-face{{font-family:Source Serif Pro;{style};src:url(data:font/woff2;base64,{data})}}"
+
+
+def keep(font: Path, signs: str, target: Path, **options: Any) -> None:
+    """Write a font with these signs alone."""
+    chosen = Options(flavor="woff2", **options)
+    loaded = load_font(font, chosen)
+    subsetter = Subsetter(chosen)
+    subsetter.populate(text=signs)
     subsetter.subset(loaded)
-    save_font(loaded, font, options)
+    save_font(loaded, target, chosen)

@@ -15,8 +15,8 @@ from py_mini_racer import JSEvalException, MiniRacer
 
 X_HEIGHT = 0.442  # of MathJax's letters, in em of their own size
 MATHJAX = metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
-# What `tex-chtml.js` holds, which is what the pages load, without its menu and its voice.
-PARTS = ("startup", "core", "adaptors/liteDOM", "input/tex", "output/chtml", "output/chtml/fonts/tex")
+# What the pages load is `tex-chtml.js`: here without its menu and its voice, and with the packages that it would fetch.
+PARTS = ("startup", "core", "adaptors/liteDOM", "input/tex-full", "output/chtml", "output/chtml/fonts/tex")
 BEFORE = "var MathJax = { loader: { load: [] }, startup: { typeset: false, ready() {} } };"
 AFTER = """
 MathJax.startup.defaultReady();
@@ -58,7 +58,7 @@ def _engine() -> MiniRacer:
 
 @cache
 def size(tex: str, *, display: bool = False) -> Size | None:
-    """How large MathJax will set a formula; None if the formula needs a part of MathJax that only a page loads."""
+    """How large MathJax will set a formula; None if MathJax cannot read it."""
     try:
         width, height, depth = json.loads(_engine().eval(f"size({json.dumps(tex)}, {json.dumps(display)})"))
     except JSEvalException:
