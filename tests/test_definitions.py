@@ -295,6 +295,7 @@ def test_a_phone_and_paper_show_none(root):
         assert ("link", "latents") in browser.spoken()
         browser.look(width=1000)
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        time.sleep(0.6)  # a definition that is to appear takes its time
         assert browser.run(PLACE, word)[0] is False
         assert browser.run("return getComputedStyle(arguments[0]).textDecorationLine", word) == "none"
         assert browser.run("return getComputedStyle(document.querySelector('.gl-effort')).display") == "none"

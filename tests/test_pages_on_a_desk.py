@@ -54,12 +54,13 @@ def test_it_stands_still_while_it_loads(opened):
     assert opened.shift <= STILL
 
 
-# How high the text is, and how high it was when its formulas had only been given room.
+# How high the text was when formulas had only been given room, and how high it is, less the bars of those that scroll.
 HEIGHTS = """
 const text = document.querySelector("article") ?? document.body;
 const height = () => text.getBoundingClientRect().height;
 const formulas = [...text.querySelectorAll(".math > mjx-container")], places = formulas.map((one) => one.parentElement);
-const after = height();
+const bars = formulas.map((one) => one.offsetHeight - one.clientHeight).reduce((sum, bar) => sum + bar, 0);
+const after = height() - bars;
 formulas.forEach((formula) => formula.remove());
 const before = height();
 formulas.forEach((formula, number) => places[number].append(formula));

@@ -32,11 +32,14 @@ FACES = {
     "It": "font-weight:400;font-style:italic",
     "Bold": "font-weight:700",
 }
+# A face is made ready when something is first set in it: too late for a page that is not to break its lines anew.
+READY = 'for (const face of ["", "italic ", "bold "]) document.fonts.load(`${face}1em "Source Serif Pro"`);'
 ICON = re.compile("[\ue000-\uf8ff]")  # code points for private use
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_css_file(LETTERS)
+    app.add_js_file(None, body=READY, priority=100)
     app.connect("html-page-context", drop_idle_marks)
     app.connect("build-finished", drop_icon_script)
     app.connect("build-finished", drop_idle_rules, priority=900)  # after the theme has written its last one
