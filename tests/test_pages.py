@@ -31,6 +31,15 @@ def test_every_page_of_the_table_of_contents_is_there(built_book):
     assert {page.relative_to(built_book).as_posix() for page in pages_of(built_book)} == set(pages())
 
 
+def test_the_first_page_of_the_folder_leads_to_the_book(built_book):
+    page = parse(built_book / "index.html")
+    assert page.html["lang"] == "en"
+    assert page.title.text == "On Implicit Regularization in β-VAEs"
+    assert page.find("meta", {"http-equiv": "refresh"})["content"] == "0; url=book/index.html"
+    assert page.a["href"] == "book/index.html"
+    assert page.find("link", rel="icon")["href"] == "_static/favicon.svg"  # otherwise a browser looks for one, in vain
+
+
 def test_no_link_inside_the_book_is_dead(built_book):
     assert dead_links(built_book) == []
 

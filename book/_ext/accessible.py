@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,18 @@ MENDED = {
     # The line says itself what it opens.
     r'<summary aria-label="Toggle hidden content">': "<summary>",
 }
+# The first page of the folder, which only leads on; the tool that makes it writes nothing but the order to do so.
+WAY_IN = """<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta http-equiv="refresh" content="0; url={target}">
+    <title>{title}</title>
+    <link rel="icon" href="_static/favicon.svg">
+  </head>
+  <body><p><a href="{target}">{title}</a></p></body>
+</html>
+"""
 SIDE_BAR = re.compile(r'<div id="pst-primary-sidebar"(?! role)')
 
 
@@ -29,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", number_repeated_names)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", name_the_side_bar)
+    app.connect("build-finished", furnish_the_way_in, priority=900)  # after it was made
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -70,3 +84,11 @@ def name_the_side_bar(app: Sphinx, error: Exception | None) -> None:
             named = SIDE_BAR.sub(r'\g<0> role="complementary" aria-label="The book"', text)
             if named != text:
                 page.write_text(named, encoding="utf-8")
+
+
+def furnish_the_way_in(app: Sphinx, error: Exception | None) -> None:
+    """Give the page that only leads on a language, a title, an icon and a link."""
+    target = app.builder.get_target_uri(app.config.root_doc)
+    if error is None and app.builder.format == "html" and target != "index.html":
+        way_in = WAY_IN.format(target=target, title=escape(app.config.html_title))
+        Path(app.outdir, "index.html").write_text(way_in, encoding="utf-8")
