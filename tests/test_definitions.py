@@ -50,8 +50,8 @@ Hidden are *latents*, and a latent is hidden again.
 
 Two variational families and Fischer's inequality. A VAE, or a variational autoencoder, is no β-VAE.
 
-In symbols: **bold is $h$**, ${h}$ is another one, $h^2$ is more than one; $\\Sigma$ and $h$ are the first, and $h$ is the
-second. Neither $a$ nor $x$ has a row of its own.
+In symbols: **bold is $h$**, ${h}$ is another one, $h^2$ is more than one; $\\Sigma$ and $h$ are the first, and $h$ is
+the second. Neither $a$ nor $x$ has a row of its own.
 """
 SECOND = """\
 # Second?
