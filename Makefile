@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-RUN := $(shell find gradelib -name '*.py') book/_ext/offline.py book/_ext/side_by_side.py
-WRITTEN := $(shell find book/_ext book/_static -type f -not -name '*.pyc')
+RUN := $(shell find gradelib -name '*.py') book/extensions/page/offline.py book/extensions/notebooks/execution.py
+WRITTEN := $(shell find book/extensions book/_static -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
 .PHONY: help install book pdf test notebooks words bench pages lint clean
@@ -20,18 +20,18 @@ book: _build/.written  ## build the HTML book into _build/html
 	@echo "Open $(CURDIR)/_build/html/index.html in a browser."
 
 pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
-	@$(PYTHON) book/_ext/make_pdf.py --check
+	@$(PYTHON) -m book.extensions.pdf.make --check
 	@$(MAKE) --no-print-directory _build/.written
-	$(BIN)/python book/_ext/make_pdf.py
+	$(BIN)/python -m book.extensions.pdf.make
 
 test: $(INSTALLED)  ## run every test, the notebooks included
 	$(BIN)/python -m pytest --nbval
 
 notebooks: $(INSTALLED)  ## write and run book/*.ipynb from book/*.md
-	$(BIN)/python book/_ext/export.py
+	$(BIN)/python -m book.extensions.notebooks.export
 
 words: $(INSTALLED)  ## write them again after a change of words alone, running nothing
-	$(BIN)/python book/_ext/export.py --keep-outputs
+	$(BIN)/python -m book.extensions.notebooks.export --keep-outputs
 
 bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks

@@ -14,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from benchmarks.timing import Ratio
-from gradelib.marking import Marker, slicing, submission, why_no_sandbox
+from gradelib.classroom import Marker, slicing, submission, why_no_sandbox
 
 SUBMISSIONS = 12
 _NOTEBOOK = Path(__file__).parent.parent / "book" / "06-optimal-covariance.ipynb"

@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "answers",
+    "marker",
     "claims",
     "datasets",
     "equations",
@@ -19,9 +19,8 @@ _SUBMODULES = (
     "exercises",
     "figures",
     "geometry",
-    "interactive",
     "likelihoods",
-    "marking",
+    "classroom",
     "networks",
     "objectives",
     "posteriors",
@@ -33,7 +32,7 @@ __all__ = ["check", *_SUBMODULES]
 
 def __getattr__(name: str) -> Any:
     if name == "check":
-        from gradelib.answers.check import check
+        from gradelib.marker.check import check
 
         return check
     if name in _SUBMODULES:

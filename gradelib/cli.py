@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from gradelib import sweeps
 from gradelib._names import one_of
-from gradelib.marking import assignment, grade
+from gradelib.classroom import assignment, grade
 
 MISTAKEN, INTERRUPTED = 2, 130  # exit codes: what a shell expects of a wrong call and of Ctrl-C
 

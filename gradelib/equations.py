@@ -5,7 +5,7 @@ A chapter checks an equation in the cell below it, in one or two lines:
     identity("eq-optimal-covariance", "inv(I_d - T(J)@H@J/beta)", best_covariance)
 
 A side is a formula in the language of the exercises, a sympy object, or a function of named torch tensors. Both sides
-are computed at random points, at several sizes with n ≠ d. The book's own symbols (`answers.domains.NOTATION`) need no
+are computed at random points, at several sizes with n ≠ d. The book's own symbols (`marker.domains.NOTATION`) need no
 declaration. Then each formula is mutated (a sign, a factor 2, β ↔ 1/β, a transpose, a dropped term, …): a mutant that
 passes the same check, and is not the same function, means that the check proves too little, and raises too.
 
@@ -26,11 +26,11 @@ import numpy as np
 
 from gradelib import _records
 from gradelib._names import one_of
-from gradelib.answers.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
-from gradelib.answers.domains import ALWAYS, NOTATION, Point
-from gradelib.answers.language import Formula, Misfit, Undefined
-from gradelib.answers.mutation import mutants
-from gradelib.answers.reading import read
+from gradelib.marker.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
+from gradelib.marker.domains import ALWAYS, NOTATION, Point
+from gradelib.marker.language import Formula, Misfit, Undefined
+from gradelib.marker.mutation import mutants
+from gradelib.marker.reading import read
 
 Side = Formula | Callable[..., Any]
 Test = Callable[[Side, Side], "str | None"]  # says where the claim fails, or None where it holds

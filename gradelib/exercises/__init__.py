@@ -9,7 +9,7 @@ import importlib
 from functools import lru_cache
 
 from gradelib._names import one_of
-from gradelib.answers.exercise import Exercise
+from gradelib.marker.exercise import Exercise
 
 CHAPTERS = range(1, 13)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.answers.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,151 @@
+"""Make `_build/pdf/book.pdf`, the whole book as one file, and say what it came to.
+
+    python -m book.extensions.pdf.make [--root folder]
+
+Sphinx writes LaTeX from the pages that it has read for HTML, so that no cell is run twice. It exits 1, with one
+sentence, where a program or a font is missing, and where the text has a reference or a sign that LaTeX could not set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGES = (
+    "latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-cmu fonts-dejavu-core librsvg2-bin"
+)
+INSTALL = f"apt-get install --no-install-recommends {PACKAGES}"
+PROGRAMS = ("xelatex", "latexmk", "kpsewhich", "rsvg-convert")
+FILES = ("titlesec.sty", "needspace.sty", "pzdr.tfm")  # of the other LaTeX packages
+FONTS = ("CMU Serif", "DejaVu Sans Mono")
+WIDE = 20  # points beyond the margin that a reader sees
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the log of LaTeX says of the book."""
+
+    pages: int
+    missing_signs: tuple[str, ...]
+    open_references: tuple[str, ...]
+    overfull: tuple[float, ...]  # points beyond the margin, of each line that is too wide
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[3], help="the folder of _config.yml")
+    parser.add_argument("--check", action="store_true", help="only see whether LaTeX is there")
+    parser.add_argument("--packages", action="store_true", help="only print what Debian's packages are called")
+    given = parser.parse_args()
+    if given.packages:
+        print(PACKAGES)
+        return
+    if lacking := missing():
+        sys.exit(f"`make pdf` needs {', '.join(lacking)}. On Debian: {INSTALL}")
+    if not given.check:
+        make(given.root.resolve())
+
+
+def make(root: Path) -> None:
+    """Make the file; exits with what is wrong, and then leaves an earlier file as it was."""
+    os.environ.setdefault("SOURCE_DATE_EPOCH", committed(root))
+    write_latex(root)
+    made = typeset(root / "_build/latex")
+    result = read_log(made.with_suffix(".log").read_text(encoding="utf8", errors="replace"))
+    pages = json.loads((made.parent / "numbers.json").read_text(encoding="utf8"))
+    if faults := [*said(result), *renumbered(pages, made.with_suffix(".aux").read_text(encoding="utf8"))]:
+        sys.exit("\n".join(faults))
+    path = put(made, root / "_build/pdf/book.pdf")
+    wide = sum(points > WIDE for points in result.overfull)
+    print(f"{path}: {result.pages} pages, {path.stat().st_size / 1e6:.1f} MB, {wide} lines over the margin")
+
+
+def missing() -> list[str]:
+    """The programs, the files of LaTeX and the fonts that are not on this machine."""
+    if programs := [name for name in PROGRAMS if shutil.which(name) is None]:
+        return programs
+    files = _output("kpsewhich", *FILES)
+    fonts = _output("fc-list", ":", "family") if shutil.which("fc-list") else "".join(FONTS)
+    return [name for name in FILES if name not in files] + [name for name in FONTS if name not in fonts]
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def committed(root: Path) -> str:
+    """The time of the last commit, so that one state of the text always gives the same bytes."""
+    command = ["git", "-C", str(root), "log", "-1", "--format=%ct"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or "0"
+    except (OSError, subprocess.CalledProcessError):
+        return "0"
+
+
+def write_latex(root: Path) -> None:
+    """Let Jupyter Book write `_build/latex/book.tex`, as strictly as it writes the pages."""
+    program = Path(sys.executable).with_name("jupyter-book")
+    options = ["--builder", "latex", "--warningiserror", "--keep-going", "--nitpick"]
+    if code := subprocess.run([program, "build", root, *options], cwd=root, check=False).returncode:
+        sys.exit(code)
+
+
+def typeset(folder: Path) -> Path:
+    """Run LaTeX until all numbers stand still; exits with the last lines of its log where it stops."""
+    command = ["latexmk", "-pdfxe", "-interaction=nonstopmode", "-halt-on-error", "-silent", "book.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    if done.returncode:
+        log = (folder / "book.log").read_text(encoding="utf8", errors="replace")
+        sys.exit("LaTeX stopped:\n" + "\n".join(log.splitlines()[-30:]))
+    return folder / "book.pdf"
+
+
+def read_log(log: str) -> Result:
+    """What LaTeX says at the end of its last run."""
+    log = re.sub(r"(?<=[^\n]{79})\n", "", log)  # it breaks its lines after 79 letters
+    pages = re.search(r"Output written on \S+ \((\d+) pages?", log)
+    return Result(
+        int(pages[1]) if pages else 0,
+        tuple(sorted(set(re.findall(r"Missing character: There is no (\S+) ", log)))),
+        tuple(sorted(set(re.findall(r"(?i:reference) `([^']+)' on page \S+ undefined", log)))),
+        tuple(map(float, re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide", log))),
+    )
+
+
+def said(result: Result) -> list[str]:
+    """The faults with which no book may go out, each in a sentence."""
+    faults = []
+    if result.missing_signs:
+        faults.append(
+            f"No font has {' '.join(result.missing_signs)}: give the sign a font in book/extensions/pdf/pdf.sty."
+        )
+    if result.open_references:
+        faults.append(f"References lead nowhere: {', '.join(result.open_references)}.")
+    return faults
+
+
+def renumbered(pages: dict[str, str], aux: str) -> list[str]:
+    """The equations whose number on the pages is not the one that LaTeX gave them, each in a sentence."""
+    paper = dict(re.findall(r"\\newlabel\{equation:[^{}]*:([^{}:]+)\}\{\{([^{}]*)\}", aux))
+    differ = [label for label, number in pages.items() if number != paper.get(label)]
+    return [f"{label} is ({pages[label]}) on its page, but ({paper.get(label)}) in the PDF." for label in differ]
+
+
+def put(made: Path, path: Path) -> Path:
+    """Copy the file to its place in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    shutil.copyfile(made, beside)
+    os.replace(beside, path)
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Marking a class: many notebooks that strangers wrote, in one warm process that is sealed off from everything.
+
+    with Marker(["opt-cov", "optimal-variances"], seed=2026) as marker:
+        for path in sorted(folder.glob("*.ipynb")):
+            print(marker.mark(path))
+
+Learners' code runs in a sandbox, the template of which has imported torch and sympy once. It never sees a right answer,
+a verdict or the seed: the judge, outside, sends input points and gets numbers back.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradelib.marker.result import Result
+
+_PLACES = {"Marker": "judge", "Limits": "sandbox", "NoSandbox": "sandbox", "why_no_sandbox": "sandbox"}
+
+__all__ = ["Limits", "Marked", "Marker", "NoSandbox", "why_no_sandbox"]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """One submission: a mark for each exercise, in the order asked.
+
+    `problem` is one sentence if the file could not be marked as it should (broken, huge, empty, stopped, …), else None.
+    `sha256` is that of the file, or of its first 10 MB where it is larger; empty where there was nothing to read.
+    """
+
+    learner: str
+    sha256: str
+    marks: tuple[Result, ...]
+    problem: str | None
+    sandboxed: bool
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"gradelib.classroom.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'gradelib.classroom' has no attribute {name!r}")

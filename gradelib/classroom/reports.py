@@ -1,0 +1,271 @@
+"""What a teacher and each learner get to read: pages, tables and the same as data, from the marks of a class.
+
+Everything here is a function of the marks: no clock, no chance, so the same marks are the same bytes. Names and texts
+come from strangers. In HTML the templates escape all of them; in a spreadsheet none of them can become a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from gradelib import exercises
+from gradelib.classroom import Marked
+from gradelib.marker.result import SYMBOLS, WORDS, Result
+from gradelib.parallel import write_whole
+
+FOLDER = "reports"  # of the learners' pages, inside the results
+_UNMARKED = {"name": "unmarked", "symbol": "–", "word": "Not marked"}
+STATES = [*({"name": name, "symbol": SYMBOLS[name], "word": word} for name, word in WORDS.items()), _UNMARKED]
+# What changes the direction of writing, or is no character at all, could make one name look like another.
+_TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# With these a spreadsheet begins a formula; the last four are the same for keyboards of East Asia.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # on Windows
+_NAME_BYTES = 120
+
+
+def write(results: Path, marked: Mapping[str, Marked], asked: Sequence[str], *, folder: str) -> dict[str, Any]:
+    """Write the reports on the class `marked` (by learner), of the exercises `asked`, into the folder `results`.
+
+    `reports/` gets a page and its data for each learner, and what else it holds of that kind goes. Then come
+    `marks.csv`, `class.html` and `class.json`, which is also what is returned. Each file is there whole or not at all.
+    """
+    names = report_names(marked)
+    pages = results / FOLDER
+    pages.mkdir(parents=True, exist_ok=True)
+    for learner, one in marked.items():
+        data = of_learner(one, asked)
+        write_whole(pages / f"{names[learner]}.json", _json(data))
+        write_whole(pages / f"{names[learner]}.html", _learner_page(data))
+    _sweep(pages, set(names.values()))
+    data = of_class(marked, asked, folder=folder, names=names)
+    write_whole(results / "marks.csv", spreadsheet(data))
+    write_whole(results / "class.html", _page("class.html", **_for_class_page(data)))
+    write_whole(results / "class.json", _json(data))
+    return data
+
+
+def of_learner(one: Marked, asked: Sequence[str]) -> dict[str, Any]:
+    """What a learner may see of the marks: nothing of others, and not the seed."""
+    marks = [asdict(mark) for mark in _in_order(one, asked)]
+    return {
+        "learner": one.learner,
+        "sha256": one.sha256,
+        "points": sum(mark["points"] for mark in marks) if marks else None,
+        "out_of": _worth(asked),
+        "problem": one.problem,
+        "sandboxed": one.sandboxed,
+        "marks": marks,
+    }
+
+
+def of_class(
+    marked: Mapping[str, Marked], asked: Sequence[str], *, folder: str, names: Mapping[str, str]
+) -> dict[str, Any]:
+    """The class as data: what `class.json` holds and `class.html` shows. `names` are those of the reports."""
+    everyone = [_line(one, asked, f"{FOLDER}/{names[learner]}.html") for learner, one in marked.items()]
+    _note_same_files(everyone)
+    points = [line["points"] for line in everyone if line["points"] is not None]
+    return {
+        "folder": folder,
+        "sandboxed": all(one.sandboxed for one in marked.values()),
+        "submissions": len(marked),
+        "marked": len(points),
+        "problems": sum(line["problem"] is not None for line in everyone),
+        "mean": fmean(points) if points else None,
+        "out_of": _worth(asked),
+        "exercises": [_item(name, list(marked.values())) for name in asked],
+        "learners": everyone,
+    }
+
+
+def spreadsheet(data: Mapping[str, Any]) -> str:
+    """The marks as a CSV file that spreadsheets open as it is: one row for each learner, one column for each exercise.
+
+    An exercise that was not marked stays empty.
+    """
+    asked = [item["exercise"] for item in data["exercises"]]
+    out = io.StringIO(newline="")
+    # All texts in quotes: where lists are separated by semicolons, one in a name would begin a new cell.
+    table = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
+    table.writerow(["learner", *asked, "total", "out of", "problem"])
+    for line in data["learners"]:
+        cells = [_number(line["marks"].get(name)) for name in asked]
+        table.writerow(
+            [_inert(line["learner"]), *cells, _number(line["points"]), line["out_of"], _inert(line["problem"] or "")]
+        )
+    return "\ufeff" + out.getvalue()  # the mark by which a spreadsheet knows UTF-8
+
+
+def printable(text: str) -> str:
+    """The text with its control characters, and whatever turns the direction of writing, made visible."""
+    return _TRICKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def report_names(learners: Iterable[str]) -> dict[str, str]:
+    """A file name (without its ending) for each learner that is safe on every file system, and each one's own.
+
+    It is the learner's name where that will do. Elsewhere it is what can be kept of it, and a digest.
+    """
+    learners = list(learners)
+    alike = Counter(_alike(learner) for learner in learners)
+    return {learner: _report_name(learner, alone=alike[_alike(learner)] == 1) for learner in learners}
+
+
+def _report_name(learner: str, *, alone: bool) -> str:
+    kept = re.sub(r"[^\w. ]+", "-", unicodedata.normalize("NFC", learner)).strip("-. ")
+    kept = kept.encode()[:_NAME_BYTES].decode(errors="ignore")
+    # What ends like a digest gets one, so that nobody can choose a name that is another's.
+    if alone and kept == learner and kept.lower().split(".")[0] not in _RESERVED and not _ends_like_digest(kept):
+        return kept
+    return f"{kept}-{sha256(learner.encode()).hexdigest()[:12]}".lstrip("-")
+
+
+def _ends_like_digest(name: str) -> bool:
+    return re.search(r"(^|-)[0-9a-f]{12}$", name) is not None
+
+
+def _alike(learner: str) -> str:
+    """Names with the same of these are one file where case, or the way to write an umlaut, does not count."""
+    return unicodedata.normalize("NFC", learner).casefold()
+
+
+# --- one learner, one exercise
+
+
+def _in_order(one: Marked, asked: Sequence[str]) -> list[Result]:
+    by_name = {mark.exercise: mark for mark in one.marks}
+    return [by_name[name] for name in asked if name in by_name]
+
+
+def _worth(asked: Sequence[str]) -> float:
+    return sum(exercises.get(name).points for name in asked)
+
+
+def _line(one: Marked, asked: Sequence[str], report: str) -> dict[str, Any]:
+    """A learner's line in the report on the class."""
+    own = of_learner(one, asked)
+    marks = {mark["exercise"]: mark["points"] for mark in own["marks"]}
+    states = dict.fromkeys(asked, "unmarked") | {mark["exercise"]: mark["state"] for mark in own["marks"]}
+    line = {name: own[name] for name in ("learner", "sha256", "points", "out_of", "problem", "sandboxed")}
+    return {**line, "report": report, "marks": marks, "states": states, "same_file_as": []}
+
+
+def _note_same_files(everyone: list[dict[str, Any]]) -> None:
+    for line in everyone:
+        if line["marks"]:
+            line["same_file_as"] = [
+                other["learner"] for other in everyone if other is not line and other["sha256"] == line["sha256"]
+            ]
+
+
+def _item(name: str, everyone: Sequence[Marked]) -> dict[str, Any]:
+    """An exercise's line in the report on the class: how many got it, and what went wrong."""
+    exercise = exercises.get(name)
+    marks = [mark for one in everyone for mark in one.marks if mark.exercise == name]
+    states = Counter(mark.state for mark in marks)
+    return {
+        "exercise": name,
+        "chapter": _chapters()[name],
+        "prompt": exercise.prompt,
+        "out_of": exercise.points,
+        **{state: states[state] for state in WORDS},
+        "unmarked": len(everyone) - len(marks),
+        "mean": fmean(mark.points for mark in marks) if marks else None,
+        "mistakes": _mistakes(mark for mark in marks if mark.state == "incorrect"),
+    }
+
+
+def _mistakes(wrong: Iterable[Result]) -> list[dict[str, Any]]:
+    """Each mistake with how often it was made, the most frequent first; what is like nothing known comes last."""
+    wrong = list(wrong)
+    times = Counter(mark.mistake for mark in wrong)
+    hints = {mark.mistake: mark.text for mark in wrong if mark.mistake is not None}
+    ordered = sorted(times, key=lambda name: (name is None, -times[name], name or ""))
+    return [{"mistake": name, "hint": hints.get(name), "times": times[name]} for name in ordered]
+
+
+@cache
+def _chapters() -> dict[str, int]:
+    return {exercise.id: chapter for chapter in exercises.CHAPTERS for exercise in exercises.of_chapter(chapter)}
+
+
+# --- pages and cells
+
+
+def _learner_page(data: Mapping[str, Any]) -> str:
+    marks = [
+        {
+            **mark,
+            "chapter": _chapters()[mark["exercise"]],
+            "prompt": exercises.get(mark["exercise"]).prompt,
+            "verdict": Markup(Result(**mark)._repr_html_()),  # which escapes what it shows
+        }
+        for mark in data["marks"]
+    ]
+    return _page("learner.html", **{**data, "marks": marks})
+
+
+def _for_class_page(data: Mapping[str, Any]) -> dict[str, Any]:
+    learners = [{**line, "report": quote(line["report"])} for line in data["learners"]]
+    shown = [state for state in STATES if state is not _UNMARKED or any(item["unmarked"] for item in data["exercises"])]
+    problems = [line for line in learners if line["problem"]]
+    return {
+        **data,
+        "learners": learners,
+        "problems": problems,
+        "states": shown,
+        "by_name": {s["name"]: s for s in STATES},
+    }
+
+
+def _page(template: str, **values: Any) -> str:
+    return _templates().get_template(template).render(**values)
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    templates.filters["number"] = lambda value: f"{round(value, 2):g}"
+    templates.filters["counted"] = lambda value, thing: f"{value} {thing}{'' if value == 1 else 's'}"
+    return templates
+
+
+def _number(value: float | None) -> float | str:
+    return "" if value is None else value
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+# --- files
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+
+
+def _sweep(pages: Path, names: set[str]) -> None:
+    """Remove the reports on learners who are no longer there, and what a killed run left unfinished."""
+    for path in pages.iterdir():
+        if path.suffix in (".html", ".json", ".unfinished") and path.stem not in names:
+            path.unlink()

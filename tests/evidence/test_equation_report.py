@@ -1,0 +1,235 @@
+"""A small book with equations: badges, report and ledger; then the same book with one fault of each kind, which is red.
+
+The builds share a folder, so that they also try what an incremental build does with pages that it does not read again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+from small_book import FRONT, build, furnish, page
+
+from benchmarks.browser import MISSING, chromium
+
+ROOT = Path(__file__).parents[2]
+FIRST = """\
+(ch-first)=
+# First?
+
+$$ a = \\beta / (\\beta + m) $$ (eq-first)
+
+```{code-cell}
+from gradelib.equations import definition, identity, inequality
+identity("eq-first", "beta/(beta + m)", "1/(1 + m/beta)", m="pos")
+```
+
+$$
+b \\ge 0
+$$ (eq-second)
+
+```{code-cell}
+inequality("eq-second", "0", "m", equal_at={"m": "0"}, m="pos",
+           excuse={"2*m": "a factor", "1/2*m": "a < factor", "m**2": "a power"})
+```
+
+```{code-cell}
+from gradelib.claims import claim
+claim("measured", 2 > 1, "2 of 3")
+```
+
+By {eq}`eq-first`.
+"""
+SECOND = """\
+(ch-second)=
+# Second?
+
+$$ c = 1 $$ (eq-third)
+
+```{code-cell}
+from gradelib.equations import identity
+for factor in (1, 2):
+    display(identity("eq-third", f"{factor}*beta/beta", f"{factor}"))
+```
+"""
+REPORT = "# Report\n\n```{equation-report}\n```\n"
+LEDGER = "# Ledger\n\n```{claim-ledger} claims.yml\n```\n"
+SLIPS = "# Slips\n\n```{slips} errata.yml\n```\n"
+CLAIMS = """\
+- chapter: ch-first
+  title: First?
+  claims:
+    - {says: That $a$ is so., status: reproduced, evidence: [eq-first, measured], note: Only here.}
+- chapter: ch-later
+  title: Later?
+  claims:
+    - {says: That it goes on., status: partly, evidence: [eq-later]}
+"""
+ERRATA = """\
+- chapter: ch-second
+  title: Second?
+  slips:
+    - {says: $c = 2$, correct: $c = 1$, evidence: [eq-third]}
+"""
+TOC = """\
+format: jb-book
+root: book/index
+options: {numbered: true}
+chapters: [{file: book/01-first}, {file: book/02-second}, {file: book/report}, {file: book/ledger}, {file: book/slips}]
+"""
+
+
+def write(root: Path, **pages: str) -> None:
+    for name, text in pages.items():
+        front = FRONT if "code-cell" in text else ""
+        (root / "book" / f"{name.replace('_', '-')}.md").write_text(front + text, encoding="utf8")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built book, with the configuration, the extensions and the style of the real one."""
+    root = tmp_path_factory.mktemp("book")
+    furnish(root, TOC)
+    (root / "book/claims.yml").write_text(CLAIMS)
+    (root / "book/errata.yml").write_text(ERRATA)
+    write(root, index="# A book\n", report=REPORT, ledger=LEDGER, slips=SLIPS)
+    write(root, **{"01_first": FIRST, "02_second": SECOND})
+    built = build(root)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr
+    return root
+
+
+def test_a_badge_leads_to_the_check_and_the_check_back(root):
+    first = page(root, "01-first")
+    badges = first.select(".gl-equation > div.math + a.gl-badge")
+    assert [badge["href"] for badge in badges] == ["#check-eq-first", "#check-eq-second"]
+    assert [badge["aria-label"] for badge in badges] == [
+        f"Equation ({number}) is checked: go to the check" for number in ("1.1", "1.2")
+    ]
+    for badge in badges:
+        cell = first.find(id=badge["href"][1:])
+        assert "cell" in cell["class"]
+        back = cell.select_one("pre.gl-record a")
+        assert back["aria-label"] == f"Back to equation {back.text}"
+        assert first.find(id=back["href"][1:]) == badge.find_previous_sibling("div")
+
+
+def test_the_printed_line_keeps_its_words(root):
+    lines = [line.text for line in page(root, "01-first").select("pre.gl-record")]
+    assert re.fullmatch(r"✓ \(1\.1\) · identity at 6 points · \d+ wrong variants refused", lines[0])
+    assert re.search(r"refused, 3 excused: m\*\*2, 1/2\*m, 2\*m$", lines[1])
+    assert lines[2] == "▪ measured · 2 of 3"
+
+
+def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
+    report = page(root, "report")
+    rows = {row.td.text: row for row in report.select("table.gl-equations tbody tr")}
+    assert list(rows) == ["(1.1) first", "(1.2) second", "(2.1) third"]
+    links = [a["href"] for a in rows["(1.2) second"].select("a")]
+    assert links == ["01-first.html#equation-eq-second", "01-first.html#check-eq-second"]
+    tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:])
+    assert excused == 3
+    assert tried == refused + same + excused
+    survivors = [[cell.text for cell in row.select("td")] for row in report.select("table.gl-survivors tbody tr")]
+    assert ["(1.2)", "inequality", "1/2*m", "a < factor"] in survivors
+    assert len(survivors) == 3
+
+
+def test_the_report_stands_as_json_beside_the_page(root):
+    data = json.loads((root / "_build/html/book/report.json").read_text())
+    totals = data["totals"]
+    assert (totals["labelled"], totals["checked"], totals["effective"], totals["excused"]) == (3, 3, 3, 3)
+    assert totals["tried"] == sum(chapter["totals"]["tried"] for chapter in data["chapters"])
+    assert [e["number"] for chapter in data["chapters"] for e in chapter["equations"]] == ["1.1", "1.2", "2.1"]
+    assert data["chapters"][0]["equations"][1]["checks"][0]["survivors"][0]["reason"]
+    assert page(root, "report").find("a", href="report.json")
+
+
+def test_the_ledger_shows_what_the_cells_measured(root):
+    rows = [[cell.text.strip() for cell in row.select("td")] for row in page(root, "ledger").select("tbody tr")]
+    assert rows[0][1] == "reproduced"
+    assert re.fullmatch(r"\(1\.1\) \d+ wrong variants refused\s+2 of 3\s+Only here\.", rows[0][2])
+    assert rows[1][1:] == ["not attempted", "not yet"]
+    assert page(root, "01-first").find("a", string="measured")["href"] == "ledger.html#row-measured"
+    assert page(root, "ledger").find(id="row-measured")
+
+
+def test_a_slip_leads_to_its_check(root):
+    [row] = page(root, "slips").select("tbody tr")
+    assert [a["href"] for a in row.select("a")] == ["02-second.html#equation-eq-third", "02-second.html#check-eq-third"]
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_the_keyboard_follows_a_badge_and_print_leaves_it_out(root):
+    badge = "document.querySelector('.gl-badge')"
+    with chromium() as browser:
+        browser.look(width=375, height=800)
+        browser.open(root / "_build/html/book/01-first.html")
+        assert ("link", "Equation (1.1) is checked: go to the check") in browser.spoken()
+        assert ("link", "Back to equation (1.1)") in browser.spoken()
+        browser.run(f"{badge}.focus()")
+        browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+        assert browser.run("return document.querySelector(':target').id") == "check-eq-first"
+        assert browser.run(f"return {badge}.getBoundingClientRect().width") >= 24  # room for a finger
+        assert browser.run("return document.documentElement.scrollWidth") == 375
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert browser.run(f"return getComputedStyle({badge}).display") == "none"
+
+
+# --- builds that must be red
+
+FAULTS = {
+    "$$ d = 1 $$ (eq-alone)": "no check of eq-alone: a cell on this page must end in one, or display one",
+    '```{code-cell}\nidentity("eq-gone", "1", "1")\n```': "a check of eq-gone, but no equation has this label",
+    "By {eq}`eq-nowhere`.": "equation not found: eq-nowhere",
+    "\\begin{equation}\nx = 1\n\\end{equation}": "a numbered equation without a label",
+    '$$ e = 1 $$ (eq-idle)\n\n```{code-cell}\nidentity("eq-idle", lambda beta: beta, lambda beta: 1 * beta)\n```': (
+        "the check of eq-idle could not fail, since it has no formula to vary"
+    ),
+    '$$ f = 1 $$ (eq-unseen)\n\n```{code-cell}\nidentity("eq-unseen", "beta", "beta")\nx = 1\n```': (
+        "no check of eq-unseen"
+    ),
+    '```{code-cell}\nfrom gradelib.claims import claim\nclaim("unlisted", True, "1")\n```': (
+        "no ledger has a row for unlisted"
+    ),
+}
+
+
+def test_each_fault_is_named_until_it_is_mended(root):
+    planted = SECOND.replace("eq-third", "eq-changed")  # the slip loses its evidence
+    write(root, **{"02_second": "\n\n".join([planted, *FAULTS])})
+    expected = [*FAULTS.values(), "“$c = 2$” has no evidence: no cell shows eq-third"]
+    for again in (False, True):  # the second build reads nothing anew, and must be as red
+        built = build(root)
+        warnings = [line for line in built.stderr.splitlines() if " WARNING: " in line]
+        assert built.returncode != 0
+        ours = [said for said in expected if not (again and "not found" in said)]
+        assert [said for said in ours if not any(said in line for line in warnings)] == []
+        assert len(warnings) == len(ours), warnings
+
+    write(root, **{"02_second": SECOND + '\n```{code-cell}\nidentity("eq-third", "2*beta/beta", "2")\n```\n'})
+    built = build(root)
+    assert built.returncode == 0, built.stderr
+    data = json.loads((root / "_build/html/book/report.json").read_text())
+    assert data["totals"]["labelled"] == 3
+    assert len(data["chapters"][1]["equations"][0]["checks"]) == 3
+    links = page(root, "report").select("table.gl-equations")[1].select("tbody a")
+    assert len(links) == 4  # the report follows the chapter: an equation and three checks
+    assert page(root, "02-second").find(id="check-eq-third-3")
+
+
+def test_a_wrong_sign_in_a_chapters_check_fails_the_build(root):
+    text = (ROOT / "book/06-optimal-covariance.md").read_text(encoding="utf8")
+    cell = re.search(r"```\{code-cell\} ipython3\n(def precision.*?)```", text, re.DOTALL)[1]
+    right = '"I_d - T(J)@H@J/beta", precision'
+    assert cell.count(right) == 1
+    set_up = "import torch\nfrom gradelib.equations import definition\ntorch.set_default_dtype(torch.float64)\n"
+    page = "(ch-second)=\n# Second?\n\n$$ P $$ (eq-precision)\n\n```{{code-cell}}\n{}{}```\n"
+    write(root, **{"02_second": page.format(set_up, cell.replace(right, right.replace("-", "+")))})
+    built = build(root)
+    assert built.returncode != 0
+    said = "EquationError: eq-precision does not hold: at a random point with n = 5, d = 3"
+    assert said in re.sub(r"\x1b\[[\d;]*m", "", built.stdout + built.stderr)

@@ -1,0 +1,61 @@
+"""The figures of chapter 5 show what their words say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from gradelib import _svg, geometry
+from gradelib.figures import Picture
+from gradelib.figures.chapter05 import bernoulli_curvature, error_against_width, residual_picture
+from gradelib.likelihoods import Gaussian
+
+
+def told(picture: Picture) -> list[float]:
+    """The signed numbers with two decimals in the words."""
+    return [float(number.replace("−", "-")) for number in re.findall(r"[+−-]\d\.\d\d", picture.alt)]
+
+
+@pytest.mark.parametrize("r", [-1.0, 0.5, 1.0, 2.0])
+def test_the_residual_picture_tells_the_second_derivatives_of_its_decoder(r):
+    def decoder(z: torch.Tensor) -> torch.Tensor:
+        return torch.cat([z, z**2 / 2], -1)
+
+    h, x = torch.zeros(1, dtype=torch.float64), torch.tensor([0.0, r], dtype=torch.float64)
+    exact = geometry.hessian(lambda z: Gaussian().log_prob(x, decoder(z)), h)
+    kept = geometry.gauss_newton(geometry.jacobian(decoder, h), Gaussian().curvature(x, decoder(h)))
+    assert told(residual_picture(r)) == pytest.approx([float(exact), float(kept)])
+
+
+@pytest.mark.parametrize(("r", "words"), [(-1, "curves down"), (1, "is flat"), (1.5, "curves up"), (0, "on the")])
+def test_the_residual_picture_says_which_way_the_likelihood_curves(r, words):
+    assert words in residual_picture(r).alt
+
+
+def test_the_frames_of_the_live_figure_have_one_size():
+    assert len({_svg.size(residual_picture(r).drawing) for r in (-1, 0, 1, 2)}) == 1
+
+
+def test_bernoulli_curvature_tells_how_much_of_each_curve_is_near_one():
+    alt = bernoulli_curvature([1, 0.5, 0]).alt
+    # 1/m² < 1.1 for the 4 means .96 … .99 of 99, and the mirror image of it; a grey pixel never comes near
+    assert re.findall(r"x = ([\d.]+) at (\d+)%", alt) == [("1", "4"), ("0.5", "0"), ("0", "4")]
+
+
+def test_error_against_width_tells_errors_over_trace_terms():
+    errors = {("relu", "x = g"): [0.1, 0.4], ("relu", "x"): [0.5, 2.0]}
+    picture = error_against_width([0.1, 0.2], errors, {"relu": [1.0, 4.0]})
+    assert re.findall(r"relu with (x|x = g): ([\d.]+)%", picture.alt) == [("x = g", "10.0"), ("x", "50.0")]
+
+
+def test_the_pictures_are_light():
+    errors = {(name, "x"): [0.1, 0.4] for name in ("softplus", "tanh", "relu")}
+    trace = {name: [1.0, 4.0] for name in ("softplus", "tanh", "relu")}
+    for picture in (
+        residual_picture(0.5),
+        bernoulli_curvature([1, 0.5, 0]),
+        error_against_width([1, 2], errors, trace),
+    ):
+        assert len(picture.svg()) < 60_000

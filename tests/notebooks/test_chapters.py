@@ -1,0 +1,83 @@
+"""What every chapter owes its reader, read off its source and its executed notebook."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from gradelib import exercises
+
+CHAPTERS = sorted((Path(__file__).parents[2] / "book").glob("[0-9]*.md"))
+LONGEST_CELL, WIDEST_LINE = 16, 76  # the page shows this much without scrolling
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+
+
+def code_cells(chapter: Path) -> list:
+    return [cell for cell in jupytext.read(chapter).cells if cell.cell_type == "code"]
+
+
+def too_big(sources: list[str]) -> list[str]:
+    """The first lines of cells with too many lines of code or with a line that is too wide."""
+    return [
+        source.split("\n")[0]
+        for source in sources
+        if sum(bool(line.strip()) for line in source.split("\n")) > LONGEST_CELL
+        or max(map(len, source.split("\n"))) > WIDEST_LINE
+    ]
+
+
+def tagged(chapter: Path, tag: str) -> list:
+    cells = nbformat.read(chapter.with_suffix(".ipynb"), as_version=4).cells
+    return [cell for cell in cells if tag in cell.metadata.get("tags", [])]
+
+
+def said(cell) -> str:
+    return "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+
+
+@each_chapter
+def test_cells_are_small(chapter):
+    assert too_big([cell.source for cell in code_cells(chapter)]) == []
+
+
+def test_a_big_cell_is_found():
+    assert too_big(["a = 1\n" * 17, "wide = " + "1" * 80, "fine = 1"]) == ["a = 1", "wide = " + "1" * 80]
+
+
+@each_chapter
+def test_chapter_opens_with_its_question_and_ends_with_a_summary(chapter):
+    text = chapter.read_text(encoding="utf-8")
+    opening = re.search(r"^# [^\n]+\?\n\n(.+?)\n\n", text, re.MULTILINE | re.DOTALL)
+    assert opening, "the title is a question, with a paragraph of its own below it"
+    assert opening[1].endswith("?"), "the opening line is a question"
+    for part in ("After this chapter you can", "What you need", "What the paper says", "## Summary", "{cite"):
+        assert part in text, part
+
+
+@each_chapter
+def test_exercises_are_known_and_each_has_a_stub_and_a_solution(chapter):
+    known = {exercise.id for exercise in exercises.all()}
+    asked = [re.findall(r'check\("([\w-]+)"', cell.source) for cell in code_cells(chapter)]
+    assert {name for names in asked for name in names} <= known
+    stubs, solutions = (
+        [re.search(r'check\("([\w-]+)"', cell.source)[1] for cell in tagged(chapter, tag)]
+        for tag in ("exercise", "solution")
+    )
+    assert stubs == solutions
+    assert len(stubs) >= (2 if chapter.stem.startswith("12") else 3)
+
+
+@each_chapter
+def test_untouched_stubs_are_unanswered_and_solutions_correct(chapter):
+    # nbval compares these stored outputs with a fresh run
+    assert [cell.source for cell in tagged(chapter, "exercise") if not said(cell).startswith("○ No answer yet")] == []
+    assert [cell.source for cell in tagged(chapter, "solution") if not said(cell).startswith("✓ Correct")] == []
+
+
+@each_chapter
+def test_chapter_has_a_live_figure(chapter):
+    assert any("live.explore(" in cell.source for cell in code_cells(chapter))

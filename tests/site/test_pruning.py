@@ -1,0 +1,163 @@
+"""Pages carry what they use: the rules of the style sheets, the icons, the letters and the marks in code."""
+
+from __future__ import annotations
+
+import base64
+import re
+from importlib import resources
+from io import BytesIO
+
+import pytest
+from bs4 import BeautifulSoup
+from fontTools.ttLib import TTFont
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+from pygments.styles import get_style_by_name
+from pygments.token import Token
+
+from benchmarks.pages import PHONE, parse
+from book.extensions.page import pruning as lean
+
+NAMES = {"used", "also-used"}
+KEPT = {
+    "p{margin:0}": "p{margin:0}",
+    ".used>p,.idle>p{margin:0}": ".used>p{margin:0}",
+    "#used.also-used:hover::before{margin:0}": "#used.also-used:hover::before{margin:0}",
+    ":is(.idle,.used) p{margin:0}": ":is(.idle,.used) p{margin:0}",
+    "p:not(.idle){margin:0}": "p:not(.idle){margin:0}",
+    '[class*=".idle"],[data-a="x,y"]{margin:0}': '[class*=".idle"],[data-a="x,y"]{margin:0}',
+    "@media print{.idle{margin:0}.used{margin:0}}": "@media print{.used{margin:0}}",
+    "@supports (a:b){@media print{.used{margin:0}}}": "@supports (a:b){@media print{.used{margin:0}}}",
+    "@font-face{font-family:x}": "@font-face{font-family:x}",
+    "@keyframes idle{from{margin:0}}": "@keyframes idle{from{margin:0}}",
+    '@import "a.css";': '@import "a.css";',
+}
+DROPPED = [
+    ".idle{margin:0}",
+    ".used .idle{margin:0}",
+    ".used.idle{margin:0}",
+    "@media print{.idle{margin:0}}",
+    "/* a */",
+]
+
+
+@pytest.mark.parametrize(("sheet", "left"), KEPT.items())
+def test_a_rule_that_may_apply_stays(sheet, left):
+    assert lean.pruned(sheet, NAMES) == left + "\n"
+
+
+@pytest.mark.parametrize("sheet", DROPPED)
+def test_a_rule_that_applies_to_nothing_goes(sheet):
+    assert lean.pruned(sheet, NAMES).strip() == ""
+
+
+def test_names_come_from_pages_and_from_scripts(tmp_path):
+    (tmp_path / "a.html").write_text('<p class="one  two&amp;three" id="four">five</p>')
+    (tmp_path / "b.js").write_text('p.classList.add("six"); p.className = `seven-${eight}`; 9 - p')
+    names = lean.Names(tmp_path)
+    assert [name for name in ("one", "two&three", "four", "six", "seven-up", r"md\:up") if name not in names] == []
+    assert [name for name in ("five-up", "up", "eleven-up") if name in names] == []
+
+
+def test_code_has_marks_for_colours_alone():
+    code = highlight('import a.b\nx = f(1, "2")  # 3 < 4', PythonLexer(), HtmlFormatter())
+    context = {"body": code}
+    lean.drop_idle_marks(None, "", "", context, None)
+    assert '<span class="mi">1</span>' in context["body"]
+    assert 'class="n' not in context["body"].replace('class="kn"', "")
+    assert 'class="p"' not in context["body"]
+    before, after = (BeautifulSoup(text, "html.parser").get_text() for text in (code, context["body"]))
+    assert before == after
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_no_colour_is_lost_with_the_marks(mode):
+    """Names, punctuation and white space have the colour of plain text in the theme's own style."""
+    style = get_style_by_name(f"a11y-high-contrast-{mode}")
+    tokens = (Token.Text, Token.Name, Token.Name.Namespace, Token.Punctuation, Token.Text.Whitespace)
+    assert len({style.style_for_token(token)["color"] for token in tokens}) == 1
+
+
+def test_the_icon_fonts_hold_what_the_style_sheets_draw(built_book):
+    static = built_book / "_static"
+    sheets = "".join(path.read_text(encoding="utf8") for path in static.rglob("*.css") if "mathjax" not in path.parts)
+    icons = {ord(icon) for icon in lean.ICON.findall(sheets)}
+    drawn = {sign for font in static.rglob("fa-*.woff2") for sign in TTFont(font).getBestCmap()}
+    assert len(icons) > 20
+    assert icons <= drawn | {0xF000}
+    assert sum(font.stat().st_size for font in static.rglob("fa-*.woff2")) < 20_000
+
+
+@pytest.mark.parametrize("face", lean.FACES)
+def test_the_letters_of_the_pages_are_there(built_book, face):
+    static = built_book / "_static"
+    data = re.findall(r"base64,([^)]+)", (static / lean.LETTERS).read_text(encoding="utf8"))[
+        list(lean.FACES).index(face)
+    ]
+    font = base64.b64decode(data)
+    source = resources.files("font_source_serif_pro") / "files" / f"SourceSerifPro-{face}.ttf"
+    text = parse(built_book / "book" / "06-optimal-covariance.html").article.get_text()
+    with resources.as_file(source) as path:
+        has = set(TTFont(path).getBestCmap())
+    assert {ord(letter) for letter in text} & has <= set(TTFont(BytesIO(font)).getBestCmap())
+    assert len(font) < 30_000
+    assert "SIL OPEN FONT LICENSE" in (static / "letters-LICENSE.txt").read_text(encoding="utf8")
+
+
+# --- in the browser
+
+# Of each kind of part its name and a number that changes with any of its properties.
+STYLES = """
+const number = (text) => [...text].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) | 0, 0);
+const out = [], seen = new Set();
+for (const tag of document.querySelectorAll("body, body *:not(mjx-container *, mjx-container)")) {
+  const kind = [tag.parentElement.className, tag.localName, tag.className].join();
+  if (seen.has(kind)) continue;
+  seen.add(kind);
+  for (const part of [null, "::before", "::after"]) {
+    const style = getComputedStyle(tag, part);
+    if (part && ["none", "normal"].includes(style.content)) continue;
+    const said = [...style].filter((name) => !name.startsWith("--")).map((name) => style.getPropertyValue(name));
+    out.push([`<${tag.localName} class="${tag.className}">${part ?? ""}`, number(said.join(";"))]);
+  }
+}
+return out;"""
+WHOLE = """
+const done = arguments[0], link = document.querySelector(`link[href*="${SHEET}"]`);
+link.onload = () => requestAnimationFrame(() => done());
+link.href = ADDRESS;"""
+SHEETS = [
+    "pydata_sphinx_theme/theme/pydata_sphinx_theme/static/styles/pydata-sphinx-theme.css",
+    "sphinx_book_theme/theme/sphinx_book_theme/static/styles/sphinx-book-theme.css",
+    "sphinx_design/static/sphinx-design.min.css",
+]
+
+
+@pytest.mark.parametrize(("tag", "style"), [("li", "normal 400"), ("em", "italic 400"), ("strong", "normal 700")])
+def test_the_text_is_set_in_these_letters(built_book, browser, tag, style):
+    browser.look()
+    browser.open(built_book / "book" / "06-optimal-covariance.html")
+    font = f"getComputedStyle(document.querySelector('article {tag}'))"
+    family, *rest = browser.run(f"const s = {font}; return [s.fontFamily, s.fontStyle, s.fontWeight]")
+    assert family.startswith('"Source Serif Pro"')
+    assert " ".join(rest) == style
+    loaded = browser.run("return [...document.fonts].map((f) => [f.status, f.family, f.style, f.weight].join(' '))")
+    assert f"loaded Source Serif Pro {style}" in [font.replace('"', "") for font in loaded]
+
+
+@pytest.mark.parametrize("form", ["desk in the light", "phone in the dark"])
+def test_a_page_looks_as_it_would_with_all_rules(built_book, browser, form):
+    width, height = PHONE if "phone" in form else (1300, 900)
+    browser.look(width=width, height=height, dark="dark" in form)
+    browser.open(built_book / "book" / "08-grae.html")
+    before = browser.run(STYLES)
+    assert len(before) > 200
+    for sheet in SHEETS:
+        package, _, path = sheet.partition("/")
+        with resources.as_file(resources.files(package) / path) as whole:
+            assert whole.stat().st_size > (built_book / "_static" / "styles" / "sphinx-book-theme.css").stat().st_size
+            script = WHOLE.replace("${SHEET}", whole.name).replace("ADDRESS", f'"{whole.as_uri()}"')
+            browser.wait_for(script)
+    after = browser.run(STYLES)
+    assert [name for (name, old), (_, new) in zip(before, after, strict=True) if old != new] == []
