@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradelib import _jobs
+from gradelib import parallel
 from gradelib._names import one_of
 
 if TYPE_CHECKING:
@@ -80,24 +80,24 @@ def sweep(
     seeds: Sequence[int],
     data: Sequence[str] = ("digits",),
     networks: Sequence[str] = ("mlp:64,64",),
-    where: _jobs.Where | None = None,
+    where: parallel.Where | None = None,
     quiet: bool = False,
 ) -> list[Row]:
     """Do every run of the grid that `out` does not have yet; write all that it has to `out`/table.csv and return it.
 
     Each network is "mlp:" with the sizes of its hidden layers or "conv:" with its width. `judge` says what the losses
     in the table are. Raises ValueError, before any work, for a grid that cannot run and for an `out` that holds results
-    of other settings, RuntimeError where a job failed (the next call tries it again), and what `_jobs.run_all` raises.
+    of other settings, RuntimeError where a job failed (the next call tries it again), and what `run_all` raises.
     """
-    where = where or _jobs.Where()
+    where = where or parallel.Where()
     jobs = grid(settings, objectives=objectives, seeds=seeds, data=data, networks=networks)
     _check_device(settings.device, where)
     for runs in dict.fromkeys(replace(runs, seed=0, betas=runs.betas[:1]) for runs in jobs.values()):
         _rehearse(runs)
     folder = Path(out) / "runs"
-    done = _jobs.run_all(train_and_judge, jobs, folder, where, label="sweep", quiet=quiet, settings=asdict(settings))
+    done = parallel.run_all(train_and_judge, jobs, folder, where, label="sweep", quiet=quiet, settings=asdict(settings))
     rows = write_table(folder, Path(out) / "table.csv")
-    failures = [result[_jobs.FAILURE] for result in done.values() if _jobs.FAILURE in result]
+    failures = [result[parallel.FAILURE] for result in done.values() if parallel.FAILURE in result]
     if failures:
         raise RuntimeError(
             f"{len(failures)} of {len(jobs)} jobs failed, and the same command tries them again; {failures[0]}"
@@ -145,7 +145,7 @@ def _key(objective: str, data: str, network: str, seed: int, part: int | None) -
     return f"{objective}-{data}-{network}-seed{seed}" + (f"-part{part}" if part else "")
 
 
-def _check_device(device: str, where: _jobs.Where) -> None:
+def _check_device(device: str, where: parallel.Where) -> None:
     import torch
 
     kind = one_of("device", device.split(":")[0], ["auto", "cpu", "cuda"])
@@ -303,9 +303,9 @@ def write_table(folder: Path, file: Path) -> list[Row]:
     rows, seen = [], None
     while seen != (there := sorted(folder.glob("[!.]*.json"))):
         seen = there
-        found = [row for path in there for row in (_jobs.read(path) or {}).get("rows", [])]
+        found = [row for path in there for row in (parallel.read(path) or {}).get("rows", [])]
         rows = sorted(found, key=lambda row: [row[name] for name in WHICH])
-        _jobs.write_whole(file, _as_csv(rows))
+        parallel.write_whole(file, _as_csv(rows))
     return rows
 
 
@@ -332,7 +332,7 @@ def register(commands: argparse._SubParsersAction) -> None:
         shown = "" if default is None else f" ({default})"
         option = "--" + name.replace("_", "-")
         add(option, type=kind, default=default, metavar="NAME" if kind is str else "N", help=help_text + shown)
-    _jobs.add_arguments(parser)
+    parallel.add_arguments(parser)
     parser.set_defaults(run=_run)
 
 
@@ -360,7 +360,7 @@ _SETTINGS: list[tuple[str, Callable[[str], Any], str]] = [
 
 
 def _run(namespace: argparse.Namespace) -> int:
-    where = _jobs.where_from(namespace)
+    where = parallel.where_from(namespace)
     shared = {name: getattr(namespace, name) for name, _, _ in _SETTINGS}
     rows = sweep(
         namespace.out,

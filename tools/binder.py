@@ -21,8 +21,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbval.plugin import coalesce_streams
 
-ROOT = Path(__file__).parent.parent
 from book.extensions.notebooks.export import text_outputs
+
+ROOT = Path(__file__).parent.parent
 
 # What repo2docker 2026.4 puts into each image, from its `environment.py-3.11-linux-64.lock`.
 IMAGE = ["pip==25.2", "jupyterlab==4.4.9", "notebook==7.4.7", "ipywidgets==8.1.7", "ipykernel==7.0.1"]

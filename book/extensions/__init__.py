@@ -24,6 +24,7 @@ PARTS = (
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_config_value("comments_config", {}, "html")  # Jupyter Book sets it for an extension that is not loaded here
     for part in PARTS:
         app.setup_extension(f"{__name__}.{part}")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradelib
-from gradelib import _jobs, exercises, marking
+from gradelib import classroom, exercises, parallel
 from gradelib._names import one_of
 from gradelib.classroom import Marked, reports, slicing, submission
 from gradelib.marker.result import Result
@@ -71,7 +71,7 @@ def register(commands: argparse._SubParsersAction) -> None:
     chosen.add_argument("--chapter", type=_list, metavar="N,N", help="mark all exercises of these chapters")
     parser.add_argument("--seed", metavar="N", help="of the random test points (a fresh one, kept in RESULTS)")
     parser.add_argument("--no-sandbox", action="store_true", help="run the learners' code unprotected")
-    _jobs.add_arguments(parser)
+    parallel.add_arguments(parser)
     parser.set_defaults(run=_run)
 
 
@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
         asked=_asked(options.exercises, options.chapter),
         seed=_whole("--seed", options.seed),
         sandbox=not options.no_sandbox,
-        where=_jobs.where_from(options),
+        where=parallel.where_from(options),
     )
     print(summary)
     return 0
@@ -99,7 +99,7 @@ def grade(
     asked: Sequence[str] | None = None,
     seed: int | None = None,
     sandbox: bool = True,
-    where: _jobs.Where | None = None,
+    where: parallel.Where | None = None,
     quiet: bool = False,
 ) -> str:
     """Mark the notebooks in `folder`, write the reports into `results`, and return one line that sums them up.
@@ -110,11 +110,11 @@ def grade(
     one sentence and before anything is written, for what cannot be marked, and RuntimeError where the sandbox is
     missing.
     """
-    where = where or _jobs.Where()
+    where = where or parallel.Where()
     _refuse_others_results(results)
     files = handed_in(folder)
     asked = posed(files) if asked is None else _known(asked)
-    if sandbox and (reason := marking.why_no_sandbox()):
+    if sandbox and (reason := classroom.why_no_sandbox()):
         raise RuntimeError(f"{reason} (--no-sandbox runs the learners' code unprotected.)")
     with _nothing_left_behind(results):
         settings = Settings(asked, _kept_seed(results, seed), sandbox)
@@ -209,19 +209,19 @@ class _Job:
 
 
 def _mark_all(
-    files: Sequence[HandedIn], settings: Settings, results: Path, where: _jobs.Where, *, quiet: bool
+    files: Sequence[HandedIn], settings: Settings, results: Path, where: parallel.Where, *, quiet: bool
 ) -> dict[str, dict[str, Any]]:
     """What the marker says of each file, by the digest of its content; the same content is marked once."""
     jobs = {file.sha256: _Job(file.content, settings) for file in files if file.problem is None}
     folder = results / MARKS / settings.key
-    found = _jobs.run_all(_mark, jobs, folder, where, label="Marking", quiet=quiet)
-    failures = [_why(key, one) for key, one in found.items() if _jobs.FAILURE in one]
+    found = parallel.run_all(_mark, jobs, folder, where, label="Marking", quiet=quiet)
+    failures = [_why(key, one) for key, one in found.items() if parallel.FAILURE in one]
     if failures and len(failures) == len(found):
         raise RuntimeError(f"No notebook could be marked. The first: {failures[0]}")
     return found
 
 
-_warm: dict[Settings, marking.Marker] = {}  # at most one: making it takes longer than marking with it
+_warm: dict[Settings, classroom.Marker] = {}  # at most one: making it takes longer than marking with it
 _one_at_a_time = threading.Lock()  # a worker of a cluster may have several threads
 
 
@@ -236,11 +236,11 @@ def _mark(job: _Job) -> dict[str, Any]:
     return {"marks": marks, "problem": problem, "sandboxed": marked.sandboxed}
 
 
-def _marker(settings: Settings) -> marking.Marker:
+def _marker(settings: Settings) -> classroom.Marker:
     """The marker of this process, warm since its first file."""
     if settings not in _warm:
         _close()
-        _warm[settings] = marking.Marker(settings.exercises, seed=settings.seed, sandbox=settings.sandbox).__enter__()
+        _warm[settings] = classroom.Marker(settings.exercises, seed=settings.seed, sandbox=settings.sandbox).__enter__()
         Finalize(None, _close, exitpriority=100)  # a worker process does not come past `atexit`
     return _warm[settings]
 
@@ -253,7 +253,7 @@ def _close() -> None:
 def _marked(file: HandedIn, found: Mapping[str, Any] | None, sandbox: bool) -> Marked:
     if file.problem or not found:
         return Marked(file.learner, file.sha256, (), file.problem or "This file was not marked yet.", sandbox)
-    if _jobs.FAILURE in found:
+    if parallel.FAILURE in found:
         problem = f"This file could not be marked; the same command tries again. {_why(file.sha256, found)}"
         return Marked(file.learner, file.sha256, (), problem, sandbox)
     marks = tuple(Result(**mark) for mark in found["marks"])
@@ -261,7 +261,7 @@ def _marked(file: HandedIn, found: Mapping[str, Any] | None, sandbox: bool) -> M
 
 
 def _why(key: str, found: Mapping[str, Any]) -> str:
-    return reports.printable(found[_jobs.FAILURE]).removeprefix(f"{key}: ")
+    return reports.printable(found[parallel.FAILURE]).removeprefix(f"{key}: ")
 
 
 # --- the folder of the results
@@ -291,8 +291,8 @@ def _nothing_left_behind(results: Path) -> Iterator[None]:
 
 
 def _holds_marks(results: Path) -> bool:
-    found = map(_jobs.read, results.glob(f"{MARKS}/*/[!.]*.json"))
-    return any(one is not None and _jobs.FAILURE not in one for one in found)
+    found = map(parallel.read, results.glob(f"{MARKS}/*/[!.]*.json"))
+    return any(one is not None and parallel.FAILURE not in one for one in found)
 
 
 def _kept_seed(results: Path, wanted: int | None) -> int:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from gradelib import _jobs, exercises, marking
+from gradelib import classroom, exercises, parallel
 from gradelib.classroom import Marked, grade
 from gradelib.cli import main
 from gradelib.marker.result import Result
@@ -95,7 +95,7 @@ def hand_in(folder: Path, files: dict[str, str]) -> Path:
 @cache
 def walls() -> list[str]:
     """The class is marked in the sandbox wherever there can be one; all but its walls is the same without."""
-    return ["--no-sandbox"] if marking.why_no_sandbox() else []
+    return ["--no-sandbox"] if classroom.why_no_sandbox() else []
 
 
 def gradelib(*arguments: Any) -> tuple[int, str, str]:
@@ -272,9 +272,9 @@ class Counting:
 
 @pytest.fixture
 def counting(monkeypatch) -> type[Counting]:
-    monkeypatch.setattr(_jobs, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
-    monkeypatch.setitem(vars(marking), "Marker", Counting)  # the real ones need not even be loaded
-    monkeypatch.setitem(vars(marking), "why_no_sandbox", lambda: None)
+    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    monkeypatch.setitem(vars(classroom), "Marker", Counting)  # the real ones need not even be loaded
+    monkeypatch.setitem(vars(classroom), "why_no_sandbox", lambda: None)
     monkeypatch.setattr(grade, "_warm", {})
     monkeypatch.setattr(Counting, "seen", Counter())
     monkeypatch.setattr(Counting, "made", [])
@@ -457,7 +457,7 @@ def test_bad_use_is_refused_in_one_sentence_and_leaves_nothing(counting, one, tm
 
 
 def test_without_a_sandbox_it_refuses_and_says_why(counting, one, tmp_path, monkeypatch):
-    monkeypatch.setitem(vars(marking), "why_no_sandbox", lambda: "The sandbox needs the program bwrap.")
+    monkeypatch.setitem(vars(classroom), "why_no_sandbox", lambda: "The sandbox needs the program bwrap.")
     with pytest.raises(RuntimeError, match=r"needs the program bwrap\. .*--no-sandbox"):
         grade.grade(one, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -468,8 +468,8 @@ def test_a_scheduler_that_does_not_answer_leaves_nothing(counting, one, tmp_path
     def unreachable(*_: Any) -> Any:
         raise ConnectionError("No scheduler answers at tcp://127.0.0.1:9.")
 
-    monkeypatch.setattr(_jobs, "_connect", unreachable)
-    where = _jobs.Where(backend="dask", scheduler="tcp://127.0.0.1:9")
+    monkeypatch.setattr(parallel, "_connect", unreachable)
+    where = parallel.Where(backend="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ConnectionError, match="No scheduler answers"):
         grade.grade(one, tmp_path / "out", where=where)
     assert not (tmp_path / "out").exists()
@@ -479,8 +479,8 @@ def test_marks_that_were_there_survive_a_scheduler_that_does_not_answer(counting
     grade.grade(one, tmp_path / "out")
     before = reports(tmp_path / "out")
     hand_in(one, {"bob": small("opt-cov", more="#")})
-    where = _jobs.Where(backend="dask", scheduler="tcp://127.0.0.1:9")
-    monkeypatch.setattr(_jobs, "_connect", lambda address: (_ for _ in ()).throw(ConnectionError("No scheduler")))
+    where = parallel.Where(backend="dask", scheduler="tcp://127.0.0.1:9")
+    monkeypatch.setattr(parallel, "_connect", lambda address: (_ for _ in ()).throw(ConnectionError("No scheduler")))
     with pytest.raises(ConnectionError):
         grade.grade(one, tmp_path / "out", where=where)
     assert reports(tmp_path / "out") == before

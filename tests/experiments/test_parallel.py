@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gradelib import _jobs
+from gradelib import parallel
 from gradelib.parallel import FAILURE, Where, path_of, run_all
 
 needs_dask = pytest.mark.skipif(
@@ -96,7 +96,7 @@ def expected(count=8, without=()):
 
 
 def files_in(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name != _jobs.SETTINGS)
+    return sorted(path.name for path in folder.iterdir() if path.name != parallel.SETTINGS)
 
 
 # --- on this machine
@@ -165,7 +165,7 @@ def test_a_job_that_kills_its_process_is_found_by_one_worker_too(tmp_path):
 
 
 def test_suspects_are_halved_down_to_one():
-    assert [_jobs._halves(size) for size in (1, 2, 3, 4, 7, 16)] == [[1], [1], [1], [2, 1], [3, 1], [8, 4, 2, 1]]
+    assert [parallel._halves(size) for size in (1, 2, 3, 4, 7, 16)] == [[1], [1], [1], [2, 1], [3, 1], [8, 4, 2, 1]]
 
 
 # --- shards, and an end at any moment
@@ -239,11 +239,11 @@ def test_two_shards_at_a_time_do_not_disturb_each_other(tmp_path):
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "file.json"
-    _jobs.write_whole(file, "old")
+    parallel.write_whole(file, "old")
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            _jobs.write_whole(file, "new")
+            parallel.write_whole(file, "new")
     assert file.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.json"]
 
@@ -269,7 +269,7 @@ def test_every_key_has_a_file_of_its_own_in_the_folder(tmp_path):
     for file in files:
         assert file.parent == tmp_path
         assert not file.name.startswith(".")
-        _jobs.write_whole(file, "{}")
+        parallel.write_whole(file, "{}")
     assert len(list(tmp_path.iterdir())) == len(ODD)
     assert path_of(tmp_path, "Ümit 1-2_a.b").name == "Ümit 1-2_a.b.json"
 
@@ -336,8 +336,8 @@ def test_the_bar_is_for_those_who_watch(tmp_path, monkeypatch, capfd):
 
 def options(*arguments):
     parser = argparse.ArgumentParser()
-    _jobs.add_arguments(parser)
-    return _jobs.where_from(parser.parse_args(arguments))
+    parallel.add_arguments(parser)
+    return parallel.where_from(parser.parse_args(arguments))
 
 
 def test_the_options_say_where():
@@ -456,7 +456,7 @@ def nobody():
 @needs_dask
 @pytest.mark.parametrize("address", ["nobody", "no address at all"])
 def test_a_scheduler_that_does_not_answer(address, tmp_path, monkeypatch):
-    monkeypatch.setattr(_jobs, "PATIENCE", 0.5)
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
     address = nobody() if address == "nobody" else address
     with pytest.raises(ConnectionError, match=f"^No scheduler answers at {address}; start one"):
         run_all(square, squares(tmp_path), tmp_path / "results", Where("dask", scheduler=address), label="jobs")
@@ -466,7 +466,7 @@ def test_a_scheduler_that_does_not_answer(address, tmp_path, monkeypatch):
 def test_a_scheduler_without_workers(tmp_path, monkeypatch):
     from distributed import LocalCluster
 
-    monkeypatch.setattr(_jobs, "PATIENCE", 0.5)
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
     with (
         LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
         pytest.raises(RuntimeError, match=r"^The scheduler at tcp://\S+ has no workers; start some"),

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gradelib import _jobs, cli, datasets, evaluation, networks, sweeps, training
+from gradelib import cli, datasets, evaluation, networks, parallel, sweeps, training
 from gradelib.parallel import Where
 from gradelib.sweeps import COLUMNS, Runs, Settings, sweep
 
@@ -28,8 +28,8 @@ def runs_of(objective="beta_vae", **options):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """The jobs, one after the other, without another process: the tests of `_jobs` have those."""
-    monkeypatch.setattr(_jobs, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    """The jobs, one after the other, without another process: the tests of `parallel` have those."""
+    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
 
 
 def alike(row, other):
@@ -178,7 +178,7 @@ def test_a_job_that_fails_leaves_the_others_in_the_table_and_is_tried_again(tmp_
 
 def test_a_table_that_came_too_early_is_written_again(tmp_path, monkeypatch):
     """Another shard's last result comes between our look at the folder and our table."""
-    folder, write = tmp_path / "runs", _jobs.write_whole
+    folder, write = tmp_path / "runs", parallel.write_whole
     folder.mkdir()
     row = {"data": "digits", "network": "mlp:6", "objective": "grae", "seed": 0, "beta": 0.1, "state": "done"}
     write(folder / "a.json", json.dumps({"rows": [row]}))
@@ -187,7 +187,7 @@ def test_a_table_that_came_too_early_is_written_again(tmp_path, monkeypatch):
         write(path, text)
         write(folder / "b.json", json.dumps({"rows": [row | {"seed": 1}]}))
 
-    monkeypatch.setattr(_jobs, "write_whole", late)
+    monkeypatch.setattr(parallel, "write_whole", late)
     assert [row["seed"] for row in sweeps.write_table(folder, tmp_path / "table.csv")] == [0, 1]
     assert [line["seed"] for line in table(tmp_path)] == ["0", "1"]
 
@@ -222,7 +222,7 @@ def test_a_cluster_that_loses_a_worker_writes_the_table_of_one_process(tmp_path,
 
 def test_a_worker_process_writes_the_table_of_one_process(tmp_path, monkeypatch):
     processes = sweep(tmp_path / "a", SMALL, where=Where(workers=1), **GRID)
-    monkeypatch.setattr(_jobs, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
     assert sweep(tmp_path / "b", SMALL, **GRID) == processes
 
 

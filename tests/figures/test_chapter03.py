@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from gradelib.figures import chapter03
 from gradelib.figures.chapter03 import angle_cost, objective_over_angle, turning_posterior
 
 DEGREES = [0, 45, 90]
