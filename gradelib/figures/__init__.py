@@ -102,7 +102,9 @@ def style() -> Iterator[None]:
         yield
 
 
-def axes(rows: int = 1, columns: int = 1, *, width: float = 5.0, height: float = 3.3, **options: Any) -> tuple[Figure, Any]:
+def axes(
+    rows: int = 1, columns: int = 1, *, width: float = 5.0, height: float = 3.3, **options: Any
+) -> tuple[Figure, Any]:
     """A new figure of `width` × `height` inches and its axes (one, or an array); `options` go to `subplots`.
 
     The page shows 96 pixels per inch and shrinks what is wider than the text: 7 inches on a laptop, 3.5 on a phone.
