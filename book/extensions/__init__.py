@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 PARTS = (
     "page.accessibility",
-    "page.layout_shift",
     "page.opengraph",
     "page.offline",
     "page.pruning",

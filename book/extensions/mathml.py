@@ -1,0 +1,86 @@
+"""Formulas as MathML Core, written when the book is built: a Sphinx math renderer on `math-core`.
+
+A browser lays MathML out by itself, so a page needs no script to show a formula, and nothing moves once it is there.
+Each formula carries its TeX as an annotation, for the clipboard and for whoever reads the source of a page.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from html import escape
+from typing import TYPE_CHECKING
+
+from docutils import nodes
+from math_core import LatexError, LatexToMathML
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
+    from sphinx.writers.html5 import HTML5Translator
+
+LOGGER = logging.getLogger(__name__)
+# Environments that TeX allows outside of a formula only, or that MathML has no word for, and what says the same inside.
+ENVIRONMENTS = {"split": "aligned", "align": "aligned", "gather": "gathered", "alignat": "alignedat"}
+ENVIRONMENT = re.compile(r"\\(begin|end)\{(" + "|".join(ENVIRONMENTS) + r")\*?\}")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register the renderer; `_config.yml` chooses it by `html_math_renderer: mathml`."""
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+@cache
+def _converter() -> LatexToMathML:
+    return LatexToMathML(annotation=True, fancy_error=False)
+
+
+@cache
+def to_mathml(tex: str, *, display: bool = False) -> str:
+    """The `<math>` element of a formula; raises math_core.LatexError for what it cannot read."""
+    return _converter().convert_with_local_state(tex, displaystyle=display)
+
+
+def prepare(node: nodes.math_block) -> str:
+    """The TeX of a displayed formula in one environment; blank lines part rows, as Sphinx's own renderers have it."""
+    rows = [part.strip() for part in node.astext().split("\n\n") if part.strip()]
+    tex = rows[0] if len(rows) == 1 else r" \\ ".join(rows)
+    named = ENVIRONMENT.sub(lambda match: rf"\{match[1]}{{{ENVIRONMENTS[match[2]]}}}", tex)
+    alone = named == tex and not node.get("nowrap") and (len(rows) > 1 or _breaks_lines(tex))
+    return rf"\begin{{aligned}}{named}\end{{aligned}}" if alone else named
+
+
+def _breaks_lines(tex: str) -> bool:
+    r"""Whether a `\\` stands outside of every environment."""
+    while (outer := re.sub(r"\\begin\{(\w+\*?)\}(?:(?!\\begin\{).)*?\\end\{\1\}", "", tex, flags=re.DOTALL)) != tex:
+        tex = outer
+    return r"\\" in tex
+
+
+def _converted(node: nodes.Node, tex: str, *, display: bool) -> str:
+    try:
+        return to_mathml(tex, display=display)
+    except LatexError as error:  # a warning, and with that the end of a strict build
+        LOGGER.warning("this formula has no MathML: %s; %s", error, tex, location=node, type="mathml")
+        return f"<code>{escape(tex)}</code>"
+
+
+def visit_math(self: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula in the text."""
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate nohighlight"))
+    self.body.append(_converted(node, node.astext(), display=False) + "</span>")
+    raise nodes.SkipNode
+
+
+def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a displayed formula, after its number and the link to it."""
+    self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append(_converted(node, prepare(node), display=True) + "</div>\n")
+    raise nodes.SkipNode
