@@ -30,6 +30,7 @@ ENVIRONMENT = re.compile(r"\\(begin|end)\{(" + "|".join(ENVIRONMENTS) + r")\*?\}
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the renderer; `_config.yml` chooses it by `html_math_renderer: mathml`."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.add_js_file("math.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -76,11 +77,13 @@ def visit_math(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a displayed formula, after its number and the link to it."""
-    self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    """Write a displayed formula, its number and the link to it."""
+    self.body.append(self.starttag(node, "div", "", CLASS="math notranslate nohighlight"))
+    # A formula that is too wide scrolls in a box of its own, so that its number stays in sight.
+    self.body.append(f'<div class="gl-formula">{_converted(node, prepare(node), display=True)}</div>')
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")
-    self.body.append(_converted(node, prepare(node), display=True) + "</div>\n")
+    self.body.append("</div>\n")
     raise nodes.SkipNode

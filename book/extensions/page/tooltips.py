@@ -22,6 +22,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.writers.html5 import HTML5Translator
 
+from book.extensions.mathml import to_mathml
+
 # Running text stands in paragraphs of these alone: boxes, tables and exercises stay as they are.
 AROUND = (nodes.document, nodes.section, nodes.bullet_list, nodes.enumerated_list, nodes.list_item, nodes.paragraph)
 INSIDE = (nodes.emphasis,)  # what is bold often serves as a heading
@@ -230,4 +232,4 @@ def depart(self: HTML5Translator, node: defined_term) -> None:
 
 
 def _html(is_formula: bool, text: str) -> str:
-    return rf'<span class="math notranslate nohighlight">\({escape(text)}\)</span>' if is_formula else escape(text)
+    return to_mathml(text) if is_formula else escape(text)
