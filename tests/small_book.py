@@ -23,7 +23,7 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 
 def furnish(root: Path, toc: str) -> None:
     """Give an empty folder all that a book needs besides its pages."""
-    for part in ("_static", "extensions"):
+    for part in ("_static", "_templates", "extensions"):
         shutil.copytree(ROOT / "book" / part, root / "book" / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(ROOT / "book/references.bib", root / "book")

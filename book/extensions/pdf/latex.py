@@ -33,7 +33,7 @@ from sphinx_proof.nodes import NODE_TYPES, proof_node, unenumerable_node
 
 from book.extensions.evidence.domain import equation_link
 from book.extensions.page import typesetter
-from book.extensions.page.opengraph import address
+from book.extensions.site import site_url
 from gradelib import _records
 from gradelib.figures import COLOURS
 
@@ -110,7 +110,7 @@ class Outputs(SphinxPostTransform):
         image = nodes.image(uri=self.converted(drawing), alt=drawing.get("aria-label"), candidates={"*": ""})
         caption = nodes.caption("", "", nodes.Text(drawing.get("aria-label")))
         if root.get("class") == "gl-live":
-            caption += _about_slider(root, address(self.config.html_theme_options["repository_url"]) + page)
+            caption += _about_slider(root, site_url(self.config) + page)
         return nodes.figure("", image, caption, align="default")
 
     def converted(self, drawing: ElementTree.Element) -> str:
