@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from small_book import FRONT, build, furnish, page
+from small_book import FRONT, build, page, write_configuration
 
 from benchmarks.browser import MISSING, chromium
 
@@ -92,7 +92,7 @@ def write(root: Path, **pages: str) -> None:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book, with the configuration, the extensions and the style of the real one."""
     root = tmp_path_factory.mktemp("book")
-    furnish(root, TOC)
+    write_configuration(root, TOC)
     (root / "book/claims.yml").write_text(CLAIMS)
     (root / "book/errata.yml").write_text(ERRATA)
     write(root, index="# A book\n", report=REPORT, ledger=LEDGER, slips=SLIPS)

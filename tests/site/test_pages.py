@@ -247,7 +247,7 @@ FAULTS = {
 
 def build(folder: Path, *paragraphs: str) -> subprocess.CompletedProcess[str]:
     """Build a book of one page."""
-    small_book.furnish(folder, "format: jb-book\nroot: book/index\n")
+    small_book.write_configuration(folder, "format: jb-book\nroot: book/index\n")
     (folder / "book" / "index.md").write_text("\n\n".join([small_book.FRONT + "# A page", *paragraphs]))
     return small_book.build(folder)
 

@@ -16,7 +16,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from small_book import FRONT, build, furnish, page
+from small_book import FRONT, build, page, write_configuration
 
 from benchmarks.browser import MISSING, Browser, chromium
 from book.extensions.page import reading_time
@@ -128,7 +128,7 @@ def built(root: Path) -> None:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book, with the configuration, the extensions and the style of the real one."""
     root = tmp_path_factory.mktemp("book")
-    furnish(root, TOC)
+    write_configuration(root, TOC)
     index = "# A book\n\nA latent that nobody explains.\n"
     pages = {"index": index, "01-first": FRONT + FIRST, "02-second": FRONT + SECOND, "glossary": GLOSSARY}
     for name, text in pages.items():
