@@ -37,7 +37,7 @@ bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
 
 pages: book  ## measure every page in headless Chromium
-	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.page_audit
 
 lint: $(INSTALLED)  ## look at the style of the code
 	$(BIN)/ruff check .

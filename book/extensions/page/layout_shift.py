@@ -33,7 +33,7 @@ def add_mathjax_scheduler(
 ) -> None:
     """On pages with MathJax, load the script that makes it typeset a few formulas at a time."""
     if app.env.get_domain("math").has_equations(name):  # type: ignore[attr-defined]
-        app.add_js_file("formulas.js", loading_method="defer", priority=400)
+        app.add_js_file("mathjax-scheduler.js", loading_method="defer", priority=400)
 
 
 def size_properties(bracket: str, tex: str) -> str:

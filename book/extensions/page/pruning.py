@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import re
 import shutil
 from collections.abc import Container, Iterable, Iterator
@@ -47,6 +48,7 @@ ICON = re.compile("[\ue000-\uf8ff]")  # icon fonts draw at the code points for p
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
+    logging.getLogger("fontTools.subset").setLevel(logging.WARNING)  # at INFO it reports each table of each font
     app.add_css_file(FONT_SHEET)
     app.add_js_file(None, body=LOAD_FACES, priority=100)
     app.connect("html-page-context", strip_colourless_spans)
