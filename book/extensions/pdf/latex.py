@@ -11,7 +11,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -39,6 +38,7 @@ from book.extensions.page import typesetter
 from book.extensions.pdf.make import NUMBERS_FILE
 from book.extensions.site import site_url
 from gradelib import _records
+from gradelib._files import write_atomically
 from gradelib.figures import COLOURS
 
 HERE = Path(__file__).parent
@@ -187,9 +187,7 @@ def svg_to_pdf(svg: str, path: Path) -> None:
     done = subprocess.run([converter, "--format", "pdf"], input=svg.encode(), capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"rsvg-convert refused a figure: {done.stderr.decode().strip()}")
-    beside = path.with_suffix(".part")
-    beside.write_bytes(done.stdout)
-    os.replace(beside, path)
+    write_atomically(path, done.stdout)
 
 
 # --- structure: matter, parts, solutions, boxes
