@@ -81,7 +81,9 @@ def parts_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-INSIDE = [path for path in MODULES if parts_of(path) != "gradelib"]  # `gradelib` itself names its modules and loads none
+INSIDE = [
+    path for path in MODULES if parts_of(path) != "gradelib"
+]  # `gradelib` itself names its modules and loads none
 
 
 @pytest.mark.parametrize("path", INSIDE, ids=parts_of)
