@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
+
+from book.extensions import metadata
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,7 +33,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the renderer; `_config.yml` chooses it by `html_math_renderer: mathml`."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_js_file("math.js", loading_method="defer")
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return metadata()
 
 
 @cache
@@ -43,6 +45,12 @@ def _converter() -> LatexToMathML:
 def to_mathml(tex: str, *, display: bool = False) -> str:
     """The `<math>` element of a formula; raises math_core.LatexError for what it cannot read."""
     return _converter().convert_with_local_state(tex, displaystyle=display)
+
+
+def text_width(tex: str) -> int:
+    """About how many characters wide a formula is: each sign that it shows counts one."""
+    shown = re.sub(r"<annotation\b.*?</annotation>|<[^>]*>", "", to_mathml(tex), flags=re.DOTALL)
+    return len(unescape(shown))
 
 
 def prepare(node: nodes.math_block) -> str:
