@@ -1,4 +1,4 @@
-"""The fonts: the letters of the pages are there and no others, and the browser sets the text and the formulas in them."""
+"""The fonts: the letters of the pages are in them, and the browser sets the text and the formulas in them."""
 
 from __future__ import annotations
 
