@@ -1,7 +1,7 @@
 """The fonts of the pages, subset to the letters in use: a woff2 file for each face and the @font-face rules.
 
-The text is set in Source Serif, formulas in STIX Two Math. `_templates/layout.html` preloads the faces, so that they are
-there when the browser breaks its lines, and no line is broken anew (layout shift).
+The text is set in Source Serif, formulas in STIX Two Math. `_templates/layout.html` preloads the faces, so that they
+are there when the browser breaks its lines, and no line is broken anew (layout shift).
 """
 
 from __future__ import annotations
