@@ -232,7 +232,7 @@ def _worker_death(where: Where) -> type[Exception]:
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     with _connect(address) as client:
-        yield client.get_executor(pure=False)  # pure: two equal jobs would be one
+        yield client.get_executor(pure=False)  # a job that runs again is a new task
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import gradelib
 from gradelib.classroom import seccomp
+from gradelib.parallel import ONE_THREAD
 
 _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside the system's and Python's own folders
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -31,7 +32,7 @@ _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/a
 _PUBLIC_MARKER_MODULES = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "reading")
 _NOBODY = 65534
 _ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **ONE_THREAD,
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
     **{"MPLBACKEND": "agg", "TQDM_DISABLE": "1", "GRADELIB_STATIC": "1"},
 }
@@ -192,21 +193,11 @@ def _namespaces() -> list[str]:
 
 
 def _setuid_nobody() -> list[str]:
-    """For root, whose processes the kernel does not limit: become nobody, behind walls, as nobody may read little."""
-    outer = [
-        _program("bwrap"),
-        *_filesystem(),
-        "--tmpfs",
-        "/tmp",
-        "--dev-bind",
-        "/dev",
-        "/dev",
-        "--bind",
-        "/proc",
-        "/proc",
-    ]
+    """For root, whose processes the kernel does not limit: an outer bubblewrap, and in it the user nobody."""
+    outer = [_program("bwrap"), *_filesystem(), "--tmpfs", "/tmp"]
+    outer += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--die-with-parent"]
     nobody = [_program("setpriv"), f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--inh-caps=-all"]
-    return [*outer, "--die-with-parent", "--", *nobody]
+    return [*outer, "--", *nobody]
 
 
 def _filesystem() -> list[str]:
