@@ -361,11 +361,20 @@ def scheduler(folder):
         yield process, json.loads(file.read_text())["address"]
 
 
+@contextmanager
+def workers(address, count):
+    """Worker processes, once they have joined; Dask starts one again when it dies."""
+    from distributed import Client
+
+    with dask("worker", address, "--nworkers", count, "--nthreads", 1):
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=60)
+        yield
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A scheduler and three workers, which Dask starts again when they die."""
-    folder = tmp_path_factory.mktemp("cluster")
-    with scheduler(folder) as (_, address), dask("worker", address, "--nworkers", 3, "--nthreads", 1):
+    with scheduler(tmp_path_factory.mktemp("cluster")) as (_, address), workers(address, 3):
         yield Where("dask", scheduler=address)
 
 
@@ -423,7 +432,7 @@ def test_a_scheduler_that_goes_away_keeps_what_is_done(tmp_path):
         if len(recorder.table) == 3:
             process.kill()
 
-    with scheduler(tmp_path) as (process, address), dask("worker", address, "--nthreads", 1):
+    with scheduler(tmp_path) as (process, address), workers(address, 1):
         where = Where("dask", scheduler=address)
         with pytest.raises(ConnectionError, match=rf"^The scheduler at {address} went away; the same command goes on"):
             run_jobs(slow_square, squares(tmp_path, 30), where, record=kill_after_three, label="jobs")
