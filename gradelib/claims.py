@@ -12,7 +12,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gradelib import _records
+from gradelib import records
 
 
 class ClaimError(AssertionError):
@@ -31,8 +31,8 @@ class Claim:
 
     __repr__ = __str__
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return _records.mimebundle("claim", str(self), asdict(self))
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return records.mimebundle("claim", self.name, str(self), asdict(self))
 
 
 def claim(name: str, holds: Any, measured: str) -> Claim:

@@ -17,7 +17,7 @@ from docutils import nodes
 from PIL import Image
 from small_book import FRONT, furnish
 
-from book.extensions.evidence.domain import table
+from book.extensions.evidence.nodes import table
 from book.extensions.pdf import latex as pdf
 from book.extensions.pdf import make as make_pdf
 
