@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from book.extensions.evidence import domain, ledger, nodes, post_transforms, report
+from gradelib.mime_renderer import record
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_node(
-        nodes.record,
+        record,
         html=(nodes.visit_record_html, nodes.depart_record_html),
         latex=(nodes.visit_record_latex, nodes.depart_record_latex),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.builders.latex.nodes import math_reference
 from sphinx.domains import Domain, ObjType
 from sphinx.domains.math import MathDomain
@@ -22,7 +23,6 @@ from sphinx.util.nodes import make_refnode
 from gradelib.mime_renderer import record
 
 if TYPE_CHECKING:
-    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.builders import Builder
     from sphinx.environment import BuildEnvironment
@@ -64,9 +64,8 @@ class EvidenceDomain(Domain):
     # --- reading
 
     def process_doc(self, env: BuildEnvironment, docname: str, document: nodes.document) -> None:
-        for equation in document.findall(nodes.math_block):
-            if equation.get("label"):
-                self.equations.setdefault(docname, {})[equation["label"]] = equation.line
+        for equation in document.findall(is_labelled_equation):
+            self.equations.setdefault(docname, {})[equation["label"]] = equation.line
         for cell in document.findall(_is_code_cell):
             for shown in cell.findall(record):
                 cell["ids"].append(self.note_record(docname, shown, cell.line))
@@ -150,17 +149,17 @@ class EvidenceDomain(Domain):
         contnode: nodes.Element,
     ) -> list[tuple[str, nodes.Element]]:
         """Claims alone: a check has the label of its equation, to which such a reference leads."""
-        found = self.resolve_xref(env, fromdocname, builder, "claim", target, node, contnode)
+        known = self.records("claim", target)
+        found = self.resolve_xref(env, fromdocname, builder, "claim", target, node, contnode) if known else None
         return [("evidence:claim", found)] if found else []
 
     def link_to_equation(self, here: str, label: str) -> nodes.Element:
         """The number of an equation as a link from page `here`; the label alone, where no equation has it."""
         math, builder = cast(MathDomain, self.env.get_domain("math")), self.env.app.builder
-        if label not in math.equations:
-            return nodes.literal("", label)
-        if builder.format == "latex":
+        if builder.format == "latex" and label in math.equations:
             return math_reference("", "", docname=math.equations[label][0], target=label)
-        return math.resolve_xref(self.env, here, builder, "eq", label, None, None)
+        found = math.resolve_xref(self.env, here, builder, "eq", label, pending_xref(), nodes.inline())
+        return found or nodes.literal("", label)
 
     # --- judging
 
@@ -207,6 +206,10 @@ def has_outputs(app: Sphinx) -> bool:
 def tried(checks: Iterable[Record]) -> int:
     """How many wrong variants the checks refused."""
     return sum(check.data["tried"] for check in checks)
+
+
+def is_labelled_equation(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.math_block) and bool(node.get("label"))
 
 
 def _is_code_cell(node: nodes.Node) -> bool:

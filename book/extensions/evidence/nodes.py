@@ -79,7 +79,8 @@ def table(head: list[str], rows: list[list[list[nodes.Node]]], *, kind: str) -> 
 
 
 def _row(cells: list[list[nodes.Node]]) -> nodes.row:
-    inline = (nodes.Text, nodes.Inline)
-    return nodes.row(
-        "", *(nodes.entry("", *([paragraph(*cell)] if isinstance(cell[0], inline) else cell)) for cell in cells)
-    )
+    return nodes.row("", *(nodes.entry("", *_blocks(cell)) for cell in cells))
+
+
+def _blocks(cell: list[nodes.Node]) -> list[nodes.Node]:
+    return [paragraph(*cell)] if cell and isinstance(cell[0], (nodes.Text, nodes.Inline)) else cell

@@ -8,7 +8,7 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
-from book.extensions.evidence.domain import domain
+from book.extensions.evidence.domain import domain, is_labelled_equation
 from book.extensions.evidence.nodes import checked_equation, spoken, spoken_reference
 from gradelib.mime_renderer import record
 
@@ -44,8 +44,8 @@ class Badges(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         evidence, here = domain(self.env), self.env.docname
-        for equation in list(self.document.findall(nodes.math_block)):
-            if checks := evidence.records("check", equation.get("label", ""), here):
+        for equation in list(self.document.findall(is_labelled_equation)):
+            if checks := evidence.records("check", equation["label"], here):
                 number = evidence.link_to_equation(here, equation["label"]).astext()
                 label = f"Equation {number} is checked: go to the check"
                 badge = spoken_reference("", "✓", refid=checks[0].anchor, label=label, classes=["gl-badge"])

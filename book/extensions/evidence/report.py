@@ -109,8 +109,7 @@ class ReportTables(SphinxPostTransform):
         return [heading("survivors", nodes.Text("Survivors")), body]
 
     def chapter(self, here: str, page: str) -> list[nodes.Node]:
-        title = nodes.inline("", "", *self.env.titles[page].deepcopy().children)
-        lead = make_refnode(self.app.builder, here, page, "", title.children)
+        lead = make_refnode(self.app.builder, here, page, "", self.env.titles[page].deepcopy().children)
         rows = [self.equation(here, page, label) for label in domain(self.env).equations[page]]
         return [heading(f"of-{Path(page).name}", lead), table(HEAD, rows, kind="gl-equations")]
 
@@ -128,11 +127,10 @@ class ReportTables(SphinxPostTransform):
 
 
 def summary(sums: dict[str, int]) -> nodes.bullet_list:
-    """The totals, as a list that a screen reader can step through."""
-    lines = [
-        paragraph(nodes.strong("", f"{sums[key]:,}".replace(",", " ")), f" {said}") for key, said in SUMMARY.items()
-    ]
-    return nodes.bullet_list("", *(nodes.list_item("", line) for line in lines), classes=["gl-totals"])
+    """The totals that are not zero, as a list that a screen reader can step through."""
+    numbers = {said: nodes.strong("", f"{sums[key]:,}".replace(",", " ")) for key, said in SUMMARY.items() if sums[key]}
+    lines = [nodes.list_item("", paragraph(number, f" {said}")) for said, number in numbers.items()]
+    return nodes.bullet_list("", *lines, classes=["gl-totals"])
 
 
 def heading(name: str, title: nodes.Node) -> nodes.rubric:
