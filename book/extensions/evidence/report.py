@@ -127,10 +127,10 @@ class ReportTables(SphinxPostTransform):
 
 
 def summary(sums: dict[str, int]) -> nodes.bullet_list:
-    """The totals that are not zero, as a list that a screen reader can step through."""
-    numbers = {said: nodes.strong("", f"{sums[key]:,}".replace(",", " ")) for key, said in SUMMARY.items() if sums[key]}
-    lines = [nodes.list_item("", paragraph(number, f" {said}")) for said, number in numbers.items()]
-    return nodes.bullet_list("", *lines, classes=["gl-totals"])
+    """The totals, as a list that a screen reader can step through."""
+    told = {key: said for key, said in SUMMARY.items() if sums[key] or key != "exact"}
+    lines = [paragraph(nodes.strong("", f"{sums[key]:,}".replace(",", " ")), f" {said}") for key, said in told.items()]
+    return nodes.bullet_list("", *(nodes.list_item("", line) for line in lines), classes=["gl-totals"])
 
 
 def heading(name: str, title: nodes.Node) -> nodes.rubric:
