@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from book.extensions import metadata
 from book.extensions.evidence import domain, ledger, nodes, post_transforms, report
 from gradelib.mime_renderer import record
 
@@ -34,4 +35,4 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_post_transform(ledger.UnwrittenChapters)
     app.connect("env-get-updated", domain.outdated_lists)
     app.connect("build-finished", report.write_json)
-    return {"version": "2", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {**metadata(), "env_version": 1}

@@ -15,6 +15,7 @@ from sphinx.util.nodes import make_refnode
 
 from book.extensions.evidence.domain import EvidenceDomain, Record, domain, has_outputs, tried
 from book.extensions.evidence.nodes import paragraph, table
+from gradelib._files import write_atomically
 from gradelib.equations import NO_FORMULA
 
 HEAD = ["Equation", "Checked as", "Points", "Wrong variants", "Refused", "Same", "Excused"]
@@ -148,7 +149,7 @@ def write_json(app: Sphinx, error: Exception | None) -> None:
     evidence = domain(app.env)
     for docname in evidence.data["reports"]:
         text = json.dumps(as_data(app, evidence), ensure_ascii=False, indent=1)
-        Path(app.outdir, docname).with_suffix(".json").write_text(text + "\n", encoding="utf8")
+        write_atomically(Path(app.outdir, docname).with_suffix(".json"), text + "\n")
 
 
 def as_data(app: Sphinx, evidence: EvidenceDomain) -> dict[str, Any]:
