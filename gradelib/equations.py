@@ -79,7 +79,7 @@ class Check:
 
     __repr__ = __str__
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
         return records.mimebundle("check", self.label, str(self), asdict(self))
 
 

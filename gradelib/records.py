@@ -5,11 +5,11 @@ Jupyter shows the line and passes over a MIME type that it does not know; Sphinx
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 MIME_TYPE = "application/vnd.gradelib.record+json"
 
 
-def mimebundle(kind: Literal["check", "claim"], name: str, text: str, data: dict[str, Any]) -> dict[str, Any]:
+def mimebundle(kind: Literal["check", "claim"], name: str, text: str, data: dict[str, object]) -> dict[str, object]:
     """What a cell shows for the record `name`: the line `text`, which says its name, and beside it `data` as JSON."""
     return {"text/plain": text, MIME_TYPE: {"kind": kind, "name": name, "text": text, "data": data}}
