@@ -287,18 +287,18 @@ LONG = {"steps": 30, "batch_size": 8, "learning_rate": 1e-2}
 
 def cut_off(monkeypatch, at):
     """Kill the run at the start of step `at`."""
-    draw, calls = training._batch, iter(range(1000))
+    draw, calls = training._draw, iter(range(1000))
 
     def batch(*arguments):
         if next(calls) == at:
             raise KeyboardInterrupt
         return draw(*arguments)
 
-    monkeypatch.setattr(training, "_batch", batch)
+    monkeypatch.setattr(training, "_draw", batch)
 
 
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Checkpoint, "every", 10)
+    monkeypatch.setattr(training, "LOOK", 10)
     whole = training.fit(make(0), X, beta=0.3, **LONG)
     path = tmp_path / "run.pt"
     for at in (17, 9):  # the second run begins at step 10 and is killed at step 19
@@ -318,7 +318,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(monkeypatch, 
 
 
 def test_a_grid_that_was_cut_off_goes_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Checkpoint, "every", 8)
+    monkeypatch.setattr(training, "LOOK", 8)
     keys = {"betas": [0.1, 2.0], "seeds": [0, 3]}
     whole = training.fit_grid(make, X, **keys, **LONG)
     with monkeypatch.context() as patch:
@@ -333,7 +333,7 @@ def test_a_grid_that_was_cut_off_goes_on(monkeypatch, tmp_path):
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Checkpoint, "every", 10)
+    monkeypatch.setattr(training, "LOOK", 10)
     path, save, calls = tmp_path / "run.pt", torch.save, iter(range(10))
 
     def torn(state, where):
