@@ -263,3 +263,23 @@ def _within(old: Row, new: Row, seeds: Sequence[Row], number: str, say: Callable
     held = abs(now - before) <= spread
     say(f"{key}: {number} was {before:.4f} and is {now:.4f}, {'within' if held else 'beyond'} the spread {spread:.4f}.")
     return held
+
+
+def summary(experiment: Experiment, folder: Path | None = None) -> str:
+    """What `gradelib experiment list` says: the question, how many rows there are, whether they are current."""
+    store = Store(experiment, folder)
+    head, rows = store.read()
+    lines = [experiment.name, f"  {experiment.question}"]
+    diverged = sum(row["state"] != "done" for row in rows.values())
+    lines.append(
+        f"  {len(rows)} of {len(experiment.jobs)} rows" + (f", {diverged} of them diverged" if diverged else "")
+    )
+    if rows:
+        hours = sum(row["provenance"]["seconds"] for row in rows.values()) / 3600
+        dates = [row["provenance"]["date"] for row in rows.values()]
+        devices = ", ".join(sorted({row["provenance"]["device"] for row in rows.values()}))
+        lines.append(f"  {hours:.1f} hours, {min(dates)} to {max(dates)}, on {devices}")
+        lines.append(f"  {(head.get('stale') and 'stale: ' + head['stale']) or 'current'}")
+    if len(rows) < len(experiment.jobs):
+        lines.append(f"  {estimate(experiment, rows)}: gradelib experiment run {experiment.name}")
+    return "\n".join(lines)
