@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     parser = _Parser(
-        prog="gradelib", description="Mark the exercises of a class, or repeat recorded experiments.", allow_abbrev=False
+        prog="gradelib",
+        description="Mark the exercises of a class, or repeat recorded experiments.",
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for module in (grade, experiment, assignment):

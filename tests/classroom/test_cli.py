@@ -20,7 +20,9 @@ def said(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["experiment", "--help"], ["grade", "--help"], ["assignment", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["experiment", "--help"], ["grade", "--help"], ["assignment", "--help"]]
+)
 def test_help(arguments, capsys):
     code, out, err = said(capsys, *arguments)
     assert (code, err) == (0, "")
