@@ -247,7 +247,7 @@ def _idx_folder(source: Path) -> Path | None:
 
 def _mnist_of_folder(folder: Path, dtype: torch.dtype, limit: int | None) -> Dataset:
     names = [f"{half}-{kind}" for half in _IDX.values() for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-    missing = [name for name in names if _idx_file(folder, name) is None]
+    missing = [name for name in names if not _idx_file(folder, name).is_file()]
     if missing:
         raise FileNotFoundError(
             f"'mnist' needs four files, gzipped or not, but {folder} does not have {', '.join(missing)}."
@@ -266,8 +266,9 @@ def _idx_half(folder: Path, half: str, limit: int | None) -> tuple[Tensor, Tenso
     return images[:count].flatten(1), labels[:count].long()
 
 
-def _idx_file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+def _idx_file(folder: Path, name: str) -> Path:
+    """The file, or its gzipped form where there is no other."""
+    return folder / name if (folder / name).is_file() else folder / f"{name}.gz"
 
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:

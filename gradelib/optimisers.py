@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,21 +48,19 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no second look at the loss in one step
         """Move all parameters that have a gradient by one step."""
-        if closure is not None:
-            raise ValueError("Muon takes no closure.")
         for group in self.param_groups:
             group["steps"] += 1
-            parameters = [p for p in group["params"] if p.grad is not None]
+            gradients = {parameter: parameter.grad for parameter in group["params"] if parameter.grad is not None}
             if group["matrices"]:
-                for parameter in parameters:
-                    self._turn(parameter, group)
-            elif parameters:
-                self._adam(parameters, group)
+                for parameter, gradient in gradients.items():
+                    self._turn(parameter, gradient, group)
+            elif gradients:
+                self._adam(gradients, group)
 
-    def _turn(self, parameter: Tensor, group: dict) -> None:
-        gradient, state = parameter.grad, self.state[parameter]
+    def _turn(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - group["momentum"])
@@ -70,11 +69,11 @@ class Muon(torch.optim.Optimizer):
         scale = math.sqrt(max(1.0, matrix.shape[-2] / matrix.shape[-1]))
         parameter.add_(orthogonalise(matrix).reshape(parameter.shape), alpha=-group["lr"] * scale)
 
-    def _adam(self, parameters: list[Tensor], group: dict) -> None:
+    def _adam(self, gradient_of: dict[Tensor, Tensor], group: dict[str, Any]) -> None:
+        parameters, gradients = list(gradient_of), list(gradient_of.values())
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] |= {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
-        gradients = [parameter.grad for parameter in parameters]
         means, squares = ([self.state[p][name] for p in parameters] for name in ("mean", "square"))
         torch._foreach_lerp_(means, gradients, 0.1)
         torch._foreach_mul_(squares, 0.999)

@@ -150,6 +150,9 @@ def fit(
     def losses_of(chosen: Tensor, noise: Tensor, check_values: bool = False) -> Tensor:
         return loss(model, rows[chosen], noise, price, check_values=check_values).unsqueeze(0)
 
+    def look_at(_: int, chosen: Tensor, noise: Tensor) -> Tensor:
+        return losses_of(chosen, noise, check_values=True)
+
     def draw() -> Batch:
         chosen, noise = _draw(len(x), batch_size, model.d, x.dtype, generator)
         return chosen, noise if other is None else torch.randn(noise.shape, generator=other, dtype=x.dtype)
@@ -158,7 +161,7 @@ def fit(
         list(model.parameters()),
         draw=draw,
         losses_of=losses_of,
-        look_at=lambda _, *batch: losses_of(*batch, check_values=True),
+        look_at=look_at,
         names=[f"β = {beta}"],
         steps=steps,
         learning_rate=learning_rate,

@@ -16,7 +16,7 @@ _DESCRIPTION = (
 )
 
 
-def register(commands: argparse._SubParsersAction) -> None:
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `gradelib experiment` to the command line."""
     parser = commands.add_parser(
         "experiment", help="list, run or confirm recorded experiments", description=_DESCRIPTION

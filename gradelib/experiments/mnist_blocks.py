@@ -109,7 +109,7 @@ def _directions(x: Tensor, metric: Tensor, draws: int, generator: torch.Generato
 
 def _spread(name: str, shapes: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean and the standard deviation over the draws of a baseline."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for number in shapes[0]:
         values = [found[number] for found in shapes]
         numbers |= {f"{name}_{number}": fmean(values), f"{name}_{number}_deviation": stdev(values)}

@@ -175,7 +175,7 @@ def _dated(digits: Mapping[str, str]) -> dict[str, Any]:
 
 def difference(there: Mapping[str, str], here: Mapping[str, str]) -> str | None:
     """The first number of a tiny run that is not what it was; None where all are."""
-    for name in there | here:
+    for name in {**there, **here}:
         if there.get(name) != here.get(name):
             return f"{name} was {there.get(name)} and is {here.get(name)}"
     return None
