@@ -45,13 +45,14 @@ def work(task: Task) -> tuple[Row, dict[str, Any]] | None:
     experiment = find(task.experiment)
     data = load_data(experiment.data, task.source)
     place = training.place_of(task.device)
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     try:
         numbers, arrays = experiment.run(task.job, experiment.settings, data, str(place))
         outcome = {"state": "done", "numbers": {name: _rounded(value) for name, value in numbers.items()}}
     except FloatingPointError as error:
         outcome, arrays = {"state": "diverged", "message": str(error)}, {}
-    origin = origin_of(experiment, data, place) | {"seconds": round(time.perf_counter() - started, 1)}
+    cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
+    origin = origin_of(experiment, data, place) | {name: round(value, 1) for name, value in cost.items()}
     return {"job": dict(task.job), **outcome, "provenance": origin}, arrays
 
 
@@ -182,12 +183,12 @@ def difference(there: Mapping[str, str], here: Mapping[str, str]) -> str | None:
 
 
 def estimate(experiment: Experiment, rows: Mapping[str, Row]) -> str:
-    """How many hours of one core the missing rows take, from the rows that are there."""
-    done = [row for row in rows.values() if row["state"] == "done"]
+    """How many hours of one core the missing rows take, from those that are there and were made on a CPU."""
+    done = [row for row in rows.values() if row["state"] == "done" and row["provenance"]["device"].startswith("CPU")]
     known = sum(_cost(row["job"]) for row in done)
-    rate = sum(row["provenance"]["seconds"] for row in done) / known if known else SECONDS_A_PASS
+    rate = sum(row["provenance"]["cpu_seconds"] for row in done) / known if known else SECONDS_A_PASS
     left = [job for key, job in experiment.jobs.items() if key not in rows]
-    basis = f"at the pace of the {len(done)} rows" if known else "at a nominal pace"
+    basis = f"at the pace of {len(done)} rows" if known else "at a nominal pace"
     return f"the other {len(left)} take about {rate * sum(map(_cost, left)) / 3600:.1f} core-hours {basis}"
 
 
@@ -275,11 +276,21 @@ def summary(experiment: Experiment, folder: Path | None = None) -> str:
         f"  {len(rows)} of {len(experiment.jobs)} rows" + (f", {diverged} of them diverged" if diverged else "")
     )
     if rows:
-        hours = sum(row["provenance"]["seconds"] for row in rows.values()) / 3600
+        hours = sum(row["provenance"]["cpu_seconds"] for row in rows.values()) / 3600
         dates = [row["provenance"]["date"] for row in rows.values()]
         devices = ", ".join(sorted({row["provenance"]["device"] for row in rows.values()}))
-        lines.append(f"  {hours:.1f} hours, {min(dates)} to {max(dates)}, on {devices}")
-        lines.append(f"  {(head.get('stale') and 'stale: ' + head['stale']) or 'current'}")
+        lines.append(f"  {hours:.1f} core-hours, {min(dates)} to {max(dates)}, on {devices}")
+        lines.append(f"  {_state(experiment, head, rows)}")
     if len(rows) < len(experiment.jobs):
         lines.append(f"  {estimate(experiment, rows)}: gradelib experiment run {experiment.name}")
     return "\n".join(lines)
+
+
+def _state(experiment: Experiment, head: Mapping[str, Any], rows: Mapping[str, Row]) -> str:
+    """Whether the code still gives the rows' numbers, by the tiny run."""
+    if head.get("stale"):
+        return f"stale: {head['stale']}"
+    if (what := difference(head["tiny"]["digits"], experiment.tiny())) is not None:
+        return f"stale until confirmed: {what}"
+    older = sum(row["provenance"]["code"] != code_digest(experiment) for row in rows.values())
+    return "current" + (f"; {older} rows are of earlier code with the same tiny digits" if older else "")
