@@ -87,8 +87,8 @@ def shape(metric: Tensor, beta: float, block: int) -> dict[str, float]:
 
 
 def _cosines(metric: Tensor) -> Tensor:
-    """E_x cos(J_i, J_j) with its sign: (examples, d, d) → (d, d)."""
-    lengths = metric.diagonal(dim1=-2, dim2=-1).sqrt()
+    """E_x cos(J_i, J_j) with its sign, 0 where a column is 0: (examples, d, d) → (d, d)."""
+    lengths = metric.diagonal(dim1=-2, dim2=-1).sqrt().clamp_min(torch.finfo(metric.dtype).tiny ** 0.5)
     return (metric / (lengths[..., None] * lengths[..., None, :])).mean(0)
 
 
