@@ -9,9 +9,10 @@ from PIL import Image
 
 
 def pixels(picture: bytes) -> np.ndarray:
+    """The pixels of a PNG file, (height, width, 3), 0 to 255."""
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
 
 
-def differing(one: np.ndarray, other: np.ndarray) -> int:
+def count_differing(one: np.ndarray, other: np.ndarray) -> int:
     """How many pixels of two pictures clearly differ."""
     return int((np.abs(one - other).max(axis=2) > 40).sum())
