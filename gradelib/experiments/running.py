@@ -218,12 +218,12 @@ def confirm(
     """
     store = Store(experiment, folder)
     _, rows = store.read()
-    _check_data(store, rows, load_data(experiment.data, source))
     candidates = {key: others for key, row in rows.items() if len(others := _seeds_of(row, rows)) > 1}
     if not candidates:
         raise ValueError(
             f"{store.path} has no two rows that differ in the seed alone; run more of the experiment first."
         )
+    _check_data(store, rows, load_data(experiment.data, source))
     place = training.place_of(device)
     chosen = random.Random(seed).sample(sorted(candidates), min(count, len(candidates)))
     tasks = {key: Task(experiment.name, rows[key]["job"], source, str(place), None) for key in chosen}
