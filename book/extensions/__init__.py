@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
 
 PARTS = (
     "page.accessibility",
@@ -19,8 +22,24 @@ PARTS = (
     "page.tooltips",
     "page.reading_time",
     "pdf.latex",
+    "notebooks.builder",
     "notebooks.execution",
 )
+
+
+def metadata() -> ExtensionMetadata:
+    """What each part's `setup` returns: all have the package's version and may run in several processes."""
+    return {"version": version("gradelib"), "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def is_chapter(docname: str) -> bool:
+    """Whether a page is a chapter: the names of chapters begin with their number."""
+    return PurePosixPath(docname).name[0].isdigit()
+
+
+def chapter_sources(root: Path) -> list[Path]:
+    """The source files of the chapters, in their order."""
+    return sorted(path for path in root.glob("book/*.md") if is_chapter(path.stem))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
+from myst_nb.sphinx_ import SphinxEnvType
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
@@ -21,7 +22,7 @@ from sphinx.util import logging
 from sphinx.util.osutil import ensuredir
 from sphinx.util.typing import ExtensionMetadata
 
-from book.extensions import is_chapter, metadata
+from book.extensions import chapter_sources, is_chapter, metadata
 from book.extensions.cells import is_code_cell, is_mime_bundle
 from book.extensions.notebooks.chapter import Chapter, NotebookError, read_chapter, with_outputs
 from book.extensions.notebooks.notebook import (
@@ -34,6 +35,7 @@ from book.extensions.notebooks.notebook import (
 )
 from book.extensions.notebooks.translator import Cell, NotebookTranslator
 from book.extensions.site import site_url
+from gradelib._files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -75,23 +77,25 @@ class NotebookBuilder(Builder):
         super().write(list(self.get_outdated_docs()), [], "specific")
 
     def prepare_writing(self, docnames: set[str]) -> None:
-        self.cache = get_cache(self.env.mystnb_config.execution_cache_path)
-        self.set_up = self.set_up_cell()
+        self.cache = get_cache(cast(SphinxEnvType, self.env).mystnb_config.execution_cache_path)
+        for source in chapter_sources(Path(self.srcdir)):
+            if self.env.path2doc(source) not in self.env.found_docs:
+                raise NotebookError(f"{source}:1: _toc.yml does not list this chapter.")
 
     def write_doc(self, docname: str, doctree: nodes.document) -> None:
         if is_chapter(docname):  # Sphinx adds the root of the book
             cells = self.translate(docname, doctree)
-            notebook = new_notebook([self.set_up.copy(), *map(self.notebook_cell, cells)], docname)
+            notebook = new_notebook([self.set_up_cell(), *map(self.notebook_cell, cells)], docname)
             self.write_notebook(docname, notebook, [1, *(cell.line for cell in cells)])
 
     def write_notebook(self, docname: str, notebook: NotebookNode, lines: list[int]) -> None:
         """Do what the builder is for; `lines` says where in the source each cell begins."""
         target = Path(self.outdir, f"{docname}.ipynb")
         ensuredir(target.parent)
-        target.write_text(serialize(notebook), encoding="utf8")
+        write_atomically(target, serialize(notebook))
 
     def translate(self, docname: str, doctree: nodes.document) -> list[Cell]:
-        chapter = read_chapter(Path(self.env.doc2path(docname)), self.env.myst_config)
+        chapter = read_chapter(Path(self.env.doc2path(docname)), cast(SphinxEnvType, self.env).myst_config)
         self.current_docname, self.current_chapter = docname, with_outputs(chapter, self.cache)
         self.fignumbers = self.env.toc_fignumbers.get(docname, {})
         translator = self.create_translator(doctree, self)

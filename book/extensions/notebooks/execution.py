@@ -32,7 +32,8 @@ def execute_outdated(app: Sphinx, env: BuildEnvironment, docnames: list[str]) ->
     if settings.execution_mode != "cache":
         return
     cache = get_cache(settings.execution_cache_path)
-    sources = [Path(env.doc2path(name)) for name in docnames]
+    paths = [Path(env.doc2path(name)) for name in docnames]
+    sources = [path for path in paths if not any(map(path.match, settings.execution_excludepatterns))]
     notebooks = [path for path in sources if is_myst_markdown_notebook(path.read_text(encoding="utf-8"))]
     records = [cache.add_nb_to_project(str(path), read_data=READER) for path in notebooks]
     if records:

@@ -11,7 +11,6 @@ builds the notebooks as ever, so that MyST-NB finds these outputs and runs only 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -25,10 +24,11 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_parser.config.main import MdParserConfig
 
-from book.extensions import chapter_sources
+from book.extensions import chapter_sources, is_chapter
 from book.extensions.notebooks.builder import NotebookBuilder, NotebookCheckBuilder, read_notebook
 from book.extensions.notebooks.chapter import Chapter, NotebookError, read_chapter
 from book.extensions.notebooks.notebook import code_cells, untitled
+from gradelib._files import write_atomically
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,7 +36,9 @@ ROOT = Path(__file__).parents[3]
 def read_chapters(root: Path) -> list[Chapter]:
     """All chapters, read with the book's own configuration; raises NotebookError where one cannot be read."""
     try:
-        settings, _ = get_final_config(user_yaml=root / "_config.yml", sourcedir=root)
+        settings, _ = get_final_config(
+            user_yaml=root / "_config.yml", cli_config={"latex_individualpages": False}, sourcedir=root
+        )
     except (OSError, yaml.YAMLError) as error:
         raise NotebookError(f"_config.yml: {error}") from error
     config = MdParserConfig(enable_extensions=settings["myst_enable_extensions"])
@@ -85,14 +87,21 @@ def fill_cache(folder: Path, chapters: list[Chapter]) -> None:
 def build(root: Path, output: Path, builder: str) -> bool:
     """Do what `jupyter-book build -W -n --keep-going --builder custom` does; whether there was nothing to complain of.
 
-    The function behind that command is called, since the command would add a traceback to each error.
+    The function behind that command is called, since the command would add a traceback to each error. Pages that are
+    no chapters are not run.
     """
+    other_pages = [path.name for path in root.glob("book/*.md") if not is_chapter(path.stem)]
     result = build_sphinx(
         root,
         output / builder,
         path_config=root / "_config.yml",
         noconfig=True,
-        confoverrides={"external_toc_path": str(root / "_toc.yml"), "latex_individualpages": False, "nitpicky": True},
+        confoverrides={
+            "external_toc_path": str(root / "_toc.yml"),
+            "latex_individualpages": False,
+            "nb_execution_excludepatterns": other_pages,
+            "nitpicky": True,
+        },
         builder=builder,
         warningiserror=True,
         keep_going=True,
@@ -122,7 +131,8 @@ def export(root: Path, names: list[str], *, only_check: bool = False) -> bool:
         if done := build(root, output, NotebookBuilder.name):
             for chapter in chosen:
                 target = chapter.source.with_suffix(".ipynb")
-                shutil.copyfile(output / NotebookBuilder.name / target.relative_to(root), target)
+                built = output / NotebookBuilder.name / target.relative_to(root)
+                write_atomically(target, built.read_text(encoding="utf8"))
         return done
 
 

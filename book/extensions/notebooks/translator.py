@@ -65,7 +65,7 @@ def source_line(node: nodes.Node) -> tuple[str, int]:
 
 
 class NotebookTranslator(SphinxTranslator):
-    """Collects `cells`. `stack` holds the texts of all nodes that are open; it is empty at the top level of the page."""
+    """Collects `cells`; `stack` holds the texts of the nodes that are open, and is empty at the top level of a page."""
 
     builder: NotebookBuilder
 
