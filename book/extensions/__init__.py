@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
 PARTS = (
+    "site",
     "page.accessibility",
     "page.layout_shift",
-    "page.opengraph",
     "page.offline",
     "page.pruning",
     "evidence.domain",
@@ -42,8 +42,8 @@ def chapter_sources(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("book/*.md") if is_chapter(path.stem))
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_config_value("comments_config", {}, "html")  # Jupyter Book sets it for an extension that is not loaded here
     for part in PARTS:
         app.setup_extension(f"{__name__}.{part}")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return metadata()
