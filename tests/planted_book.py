@@ -182,11 +182,12 @@ display({"image/png": "iVBORw0KGgo=", "text/html": "<p>", "text/plain": "A drawi
 """
 
 
-def plant(root: Path, **chapters: str) -> Path:
-    """A small book; `first` and `second` replace the text of its chapters."""
-    pages = {"01-first": FRONT + chapters.get("first", FIRST), "02-second": FRONT + chapters.get("second", SECOND)}
-    files = {f"book/{name}.md": text for name, text in {**pages, "index": "# A book\n", "back": BACK}.items()}
-    for name, text in {**files, "_config.yml": CONFIG, "_toc.yml": TOC, "book/references.bib": BIB}.items():
+def plant(root: Path, *, first: str = FIRST, second: str = SECOND, execute: str = "cache") -> Path:
+    """A small book with these texts of its chapters; with `execute="off"` no kernel starts."""
+    pages = {"index": "# A book\n", "back": BACK, "01-first": FRONT + first, "02-second": FRONT + second}
+    config = CONFIG.replace("execute_notebooks: cache", f"execute_notebooks: '{execute}'")
+    files = {f"book/{name}.md": text for name, text in pages.items()}
+    for name, text in {**files, "_config.yml": config, "_toc.yml": TOC, "book/references.bib": BIB}.items():
         path = root / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf8")

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import gradelib
+from gradelib import _kernel
 from gradelib.classroom import confinement
 
 _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside the system's and Python's own folders
@@ -31,9 +32,10 @@ _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/a
 _NEEDED = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "reading")
 _NOBODY = 65534
 _ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **_kernel.ENVIRONMENT,
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
-    **{"MPLBACKEND": "agg", "TQDM_DISABLE": "1", "GRADELIB_STATIC": "1"},
+    **{"MPLBACKEND": "agg"},
 }
 _START = (
     "import sys; sys.path += sys.argv[2:]; sys.dont_write_bytecode = True; "

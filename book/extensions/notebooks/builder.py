@@ -30,6 +30,7 @@ from book.extensions.notebooks.notebook import (
     code_cell,
     first_difference,
     new_notebook,
+    read_notebook,
     serialize,
     set_up_cell,
 )
@@ -108,15 +109,13 @@ class NotebookBuilder(Builder):
         source = self.current_chapter.cells[cell.code]
         for output in source.outputs:
             if output.get("name") == "stderr":
-                place = f"{self.current_chapter.source}:{cell.line}"
-                raise NotebookError(f"{place}: this cell writes to stderr: {output.text.strip()}")
+                place = self.current_docname, cell.line
+                logger.warning("this cell writes to stderr: %s", output.text.strip(), location=place, type="notebooks")
         return code_cell(source, cell.solution)
 
     def set_up_cell(self) -> NotebookNode:
         options = self.config.html_theme_options
-        if not options.get("repository_url"):
-            raise NotebookError("_config.yml: `repository: url:` is missing; the set-up cell needs it.")
-        return set_up_cell(options["repository_url"], options.get("repository_branch", "main"))
+        return set_up_cell(options["repository_url"], options["repository_branch"])
 
     def finish(self) -> None:
         """Nothing is left to do."""
@@ -132,20 +131,13 @@ class NotebookCheckBuilder(NotebookBuilder):
         committed = read_notebook(self.current_chapter.source.with_suffix(".ipynb"))
         number = first_difference(notebook, committed)
         if number is not None:
-            line = lines[min(number, len(lines) - 1)]
-            logger.warning("the notebook is stale at cell %s; run `make words`", number, location=(docname, line))
+            stale, line = f"at cell {number}", lines[min(number, len(lines) - 1)]
         elif notebook.metadata != committed.metadata:
-            logger.warning("the notebook is stale in its metadata; run `make words`", location=(docname, 1))
-
-
-def read_notebook(path: Path) -> NotebookNode:
-    """A notebook of format 4; raises NotebookError where there is none."""
-    try:
-        return nbformat.read(path, as_version=4)
-    except FileNotFoundError as error:
-        raise NotebookError(f"{path}: this notebook is missing; run `make notebooks`.") from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise NotebookError(f"{path}: this is no notebook; run `make notebooks`.") from error
+            stale, line = "in its metadata", 1
+        else:
+            return
+        place = docname, line
+        logger.warning("the notebook is stale %s; run `make words`", stale, location=place, type="notebooks")
 
 
 class RemoveOutputs(SphinxPostTransform):

@@ -53,6 +53,8 @@ def read_chapter(source: Path, config: MdParserConfig) -> Chapter:
 
 def with_outputs(chapter: Chapter, cache: JupyterCacheAbstract) -> Chapter:
     """The chapter with the outputs that the build has stored for its code; raises NotebookError where it has none."""
+    if not chapter.code:
+        return chapter
     try:
         _, notebook = cache.merge_match_into_notebook(chapter.notebook)
     except KeyError as error:

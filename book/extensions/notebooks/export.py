@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 from jupyter_book.config import get_final_config
@@ -25,23 +26,28 @@ from jupyter_cache.base import CacheBundleIn
 from myst_parser.config.main import MdParserConfig
 
 from book.extensions import chapter_sources, is_chapter
-from book.extensions.notebooks.builder import NotebookBuilder, NotebookCheckBuilder, read_notebook
+from book.extensions.notebooks.builder import NotebookBuilder, NotebookCheckBuilder
 from book.extensions.notebooks.chapter import Chapter, NotebookError, read_chapter
-from book.extensions.notebooks.notebook import code_cells, untitled
+from book.extensions.notebooks.notebook import code_cells, read_notebook, untitled
 from gradelib._files import write_atomically
 
 ROOT = Path(__file__).parents[3]
 
 
-def read_chapters(root: Path) -> list[Chapter]:
-    """All chapters, read with the book's own configuration; raises NotebookError where one cannot be read."""
+def read_settings(root: Path) -> dict[str, Any]:
+    """The settings that jupyter-book gives Sphinx; raises NotebookError where `_config.yml` cannot be read."""
     try:
         settings, _ = get_final_config(
             user_yaml=root / "_config.yml", cli_config={"latex_individualpages": False}, sourcedir=root
         )
     except (OSError, yaml.YAMLError) as error:
         raise NotebookError(f"_config.yml: {error}") from error
-    config = MdParserConfig(enable_extensions=settings["myst_enable_extensions"])
+    return settings
+
+
+def read_chapters(root: Path) -> list[Chapter]:
+    """All chapters, read with the book's own configuration; raises NotebookError where one cannot be read."""
+    config = MdParserConfig(enable_extensions=read_settings(root)["myst_enable_extensions"])
     return [read_chapter(source, config) for source in chapter_sources(root)]
 
 

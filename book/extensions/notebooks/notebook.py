@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 import hashlib
 from itertools import zip_longest
+from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.reader import NotJSONError
 from nbval.plugin import coalesce_streams
+
+from book.extensions.notebooks.chapter import NotebookError
 
 # nbval compares these forms of an output; pictures, HTML and widgets are not the same on every machine.
 MIME_TYPES = ("text/plain", "text/latex", "text/markdown")
@@ -118,6 +122,16 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 def untitled(code: str) -> str:
     """The code of a cell without the title that `code_cell` gives to solutions."""
     return code.split("\n", 1)[-1] if code.startswith(TITLE) else code
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """A notebook of format 4; raises NotebookError where there is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError as error:
+        raise NotebookError(f"{path}: this notebook is missing; run `make notebooks`.") from error
+    except (NotJSONError, nbformat.ValidationError) as error:
+        raise NotebookError(f"{path}: this is no notebook; run `make notebooks`.") from error
 
 
 def serialize(notebook: NotebookNode) -> str:

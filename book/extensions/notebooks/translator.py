@@ -1,7 +1,7 @@
 """Translate the doctree of a chapter into the cells of a notebook: Markdown that Jupyter, Colab and GitHub show.
 
 The doctree arrives with every number, reference and citation resolved, so that the notebook says what the HTML page
-says. A node without a `visit_` method stops the build, with its file and line.
+says. A node that has no form in a notebook is a warning, with which `--warningiserror` fails the build.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from urllib.parse import quote as quote_url
 
 from docutils import nodes
 from sphinx.locale import admonitionlabels
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxTranslator
 from sphinx.util.math import get_node_equation_number
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
 from sphinx_proof.nodes import NODE_TYPES, unenumerable_node
 
 from book.extensions.cells import is_code_cell
-from book.extensions.notebooks.chapter import NotebookError
 from book.extensions.notebooks.markdown import (
     code_span,
     details,
@@ -38,6 +38,8 @@ from book.extensions.notebooks.markdown import (
 
 if TYPE_CHECKING:
     from book.extensions.notebooks.builder import NotebookBuilder
+
+logger = logging.getLogger(__name__)
 
 ALIGNMENT = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}
 THEOREMS = (*NODE_TYPES.values(), unenumerable_node)
@@ -82,8 +84,9 @@ class NotebookTranslator(SphinxTranslator):
         chapter = builder.current_chapter
         shown = {cell["cell_index"] for cell in document.findall(is_code_cell)}
         self.removed = [Cell(chapter.lines[i], code=i) for i in chapter.code if i not in shown]
-        self.linked = {link[1:] for ref in document.findall(nodes.reference) if (link := self.target(ref))[0] == "#"}
-        self.linked |= {ref["refid"] for ref in document.findall(nodes.footnote_reference)}
+        links = [*document.findall(nodes.reference), *document.findall(nodes.footnote_reference)]
+        self.linked = {link["refid"] for link in links if "refid" in link}
+        self.linked |= {link["refuri"][1:] for link in links if link.get("refuri", "").startswith("#")}
         self.placed: set[str] = set()
 
     # --- the stack of open nodes, and the cells
@@ -106,9 +109,9 @@ class NotebookTranslator(SphinxTranslator):
         if self.stack:
             self.add(text)
             return
-        source, line = source_line(node)
-        if left := find_myst(text):
-            raise NotebookError(f"{source}:{line}: the text from here on leaves {left[0]}.")
+        for left in find_myst(text):
+            self.warn(node, f"the text from here on leaves {left}")
+        _, line = source_line(node)
         self.add_removed_cells(line)
         if opens or not self.cells or self.cells[-1].code is not None:
             self.cells.append(Cell(line))
@@ -128,14 +131,19 @@ class NotebookTranslator(SphinxTranslator):
             self.cells.append(self.removed.pop(0))
 
     def unknown_visit(self, node: nodes.Node) -> None:
-        self.refuse(node, f"the builder does not know how to show a {type(node).__name__!r} in a notebook.")
+        self.refuse(node, f"a {type(node).__name__!r} has no form in a notebook")
 
     def unknown_departure(self, node: nodes.Node) -> None:
         """Most nodes need nothing when they end."""
 
     def refuse(self, node: nodes.Node, why: str) -> NoReturn:
+        """Leave a node out, with a warning; for `visit_` methods."""
+        self.warn(node, why)
+        raise nodes.SkipNode
+
+    def warn(self, node: nodes.Node, text: str) -> None:
         source, line = source_line(node)
-        raise NotebookError(f"{source}:{line}: {why}")
+        logger.warning(text, location=f"{source}:{line}", type="notebooks")
 
     def skip(self, node: nodes.Element) -> None:
         raise nodes.SkipNode
@@ -151,7 +159,9 @@ class NotebookTranslator(SphinxTranslator):
     def depart_document(self, node: nodes.document) -> None:
         self.add_removed_cells(float("inf"))
         if missing := self.linked - self.placed:
-            raise NotebookError(f"{node['source']}:1: links lead to {sorted(missing)}, which the notebook lacks.")
+            logger.warning(
+                "links lead to %s, which the notebook lacks", sorted(missing), location=f"{node['source']}:1"
+            )
 
     def visit_section(self, node: nodes.section) -> None:
         if not self.stack:
@@ -165,7 +175,7 @@ class NotebookTranslator(SphinxTranslator):
         if isinstance(node.parent, solution_node):
             raise nodes.SkipNode
         if isinstance(node.parent, nodes.section) and self.stack:
-            self.refuse(node, "a heading cannot stand inside another block.")
+            self.refuse(node, "a heading cannot stand inside another block")
         self.push(node)
 
     def depart_title(self, node: nodes.title) -> None:
@@ -192,13 +202,13 @@ class NotebookTranslator(SphinxTranslator):
 
     def visit_exercise_enumerable_node(self, node: nodes.Element) -> None:
         if self.stack:
-            self.refuse(node, "an exercise cannot stand inside another block.")
+            self.refuse(node, "an exercise cannot stand inside another block")
 
     visit_exercise_node = visit_exercise_enumerable_node
 
     def visit_solution_node(self, node: nodes.Element) -> None:
         if self.stack:
-            self.refuse(node, "a solution cannot stand inside another block.")
+            self.refuse(node, "a solution cannot stand inside another block")
         self.push(node)
 
     def depart_solution_node(self, node: nodes.Element) -> None:
@@ -220,7 +230,7 @@ class NotebookTranslator(SphinxTranslator):
             node["summary"] = one_line(self.html_text(node.pop(0))) if node["has_title"] else "More"
         elif "literal-block-wrapper" not in node["classes"]:
             kind = node.get("design_component", node["classes"])
-            self.refuse(node, f"the builder does not know how to show a container {kind!r} in a notebook.")
+            self.refuse(node, f"a container {kind!r} has no form in a notebook")
         self.push(node)
 
     def depart_container(self, node: nodes.container) -> None:
@@ -229,14 +239,15 @@ class NotebookTranslator(SphinxTranslator):
 
     def visit_code_cell(self, node: nodes.container) -> None:
         """The place of a code cell; its code and its outputs come from the jupyter-cache."""
-        cell = Cell(source_line(node)[1], code=node["cell_index"])
+        chapter, index = self.builder.current_chapter, node["cell_index"]
+        cell = Cell(chapter.lines[index], code=index)
         if not self.stack:
             self.add_code_cell(cell)
         elif len(self.stack) == 1 and isinstance(node.parent.parent, solution_node):
             self.solution_cells.append(cell)
-            self.add(fence(self.builder.current_chapter.cells[node["cell_index"]].source, "python"))
+            self.add(fence(chapter.cells[index].source, "python"))
         else:
-            self.refuse(node, "a code cell cannot stand inside another block.")
+            self.refuse(node, "a code cell cannot stand inside another block")
         for figure in node.findall(nodes.figure):  # of a figure that the cell draws: its number and caption
             self.push(figure)
             for part in figure:
@@ -304,7 +315,7 @@ class NotebookTranslator(SphinxTranslator):
         tex = node.astext().strip()
         match = re.fullmatch(r"\\begin\{(align|gather|alignat)\*?\}(.*)\\end\{\1\*?\}", tex, re.DOTALL)
         if match is None:
-            self.refuse(node, "this formula stands in an environment of its own; write it as `$$ … $$`.")
+            self.refuse(node, "this formula stands in an environment of its own; write it as `$$ … $$`")
         name = {"align": "aligned", "gather": "gathered", "alignat": "alignedat"}[match[1]]
         return f"\\begin{{{name}}}{match[2]}\\end{{{name}}}"
 
@@ -445,10 +456,10 @@ class NotebookTranslator(SphinxTranslator):
 
     def visit_entry(self, node: nodes.entry) -> None:
         if node.get("morecols") or node.get("morerows"):
-            self.refuse(node, "a table cell that spans several others has no form in Markdown.")
+            self.refuse(node, "a table cell that spans several others has no form in Markdown")
         for child in node:
             if not isinstance(child, nodes.paragraph):
-                self.refuse(child, f"a {type(child).__name__!r} inside a table cell has no form in Markdown.")
+                self.refuse(child, f"a {type(child).__name__!r} inside a table cell has no form in Markdown")
         self.push(node)
         self.in_entry = True
 
@@ -524,7 +535,7 @@ class NotebookTranslator(SphinxTranslator):
 
     def visit_image(self, node: nodes.image) -> None:
         if not node.get("alt"):
-            self.refuse(node, "this image has no `:alt:` text.")
+            self.refuse(node, "this image has no `:alt:` text")
         url = node["uri"]
         if url in self.builder.env.images:  # where Sphinx puts the file in the built book
             url = f"{self.builder.site_url}_images/{quote_url(self.builder.env.images[url][1])}"
@@ -542,8 +553,8 @@ class NotebookTranslator(SphinxTranslator):
         if "refid" in node:
             return f"#{node['refid']}"
         if "refuri" not in node:
-            self.refuse(node, f"the reference {node.astext()!r} leads nowhere.")
-        return node["refuri"] or self.builder.get_target_uri(self.builder.current_docname)
+            self.warn(node, f"the reference {node.astext()!r} leads nowhere")
+        return node.get("refuri") or self.builder.get_target_uri(self.builder.current_docname)
 
     def anchors(self, node: nodes.Element) -> str:
         """Anchors for those names of a node that a link in this notebook leads to."""
