@@ -8,14 +8,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from planted_book import plant
+from planted_book import SECOND, plant
 from small_book import FRONT
 
 from book.extensions.notebooks import export
 from book.extensions.notebooks.chapter import NotebookError
 
 # Another output in every run.
-UNIQUE = "# Second\n\n```{code-cell}\nimport uuid\nprint(uuid.uuid4())\n```\n\n(sec-there)=\n## There\n\n$$ a $$ (eq-there)\n"
+UNIQUE = "```{code-cell}\nimport uuid\nprint(uuid.uuid4())\n```\n"
 CELLS = "\n\n# One\n\n```{code-cell}\n1\n```\nwords\n\n```{code-cell}\n```\n"
 
 
