@@ -22,10 +22,7 @@ CELLS = "\n\n# One\n\n```{code-cell}\n1\n```\nwords\n\n```{code-cell}\n```\n"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A book whose two chapters have been run."""
-    root = plant(
-        tmp_path_factory.mktemp("planted"),
-        second=f"# Second\n\n{UNIQUE}\n(sec-there)=\n## There\n\n$$ a $$ (eq-there)\n",
-    )
+    root = plant(tmp_path_factory.mktemp("planted"), second=f"{SECOND}\n{UNIQUE}")
     assert main(root, "01-first", "02-second") == 0
     return root
 
