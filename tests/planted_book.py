@@ -79,6 +79,7 @@ def glue(name, value):
     display({prefix + "text/plain": repr(value)}, raw=True, metadata=about)
 
 glue("answer", 41.996)
+display({"text/html": "<p>no words</p>"}, raw=True)
 ```
 
 The answer is {glue:text}`answer:.2f`.

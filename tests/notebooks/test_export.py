@@ -74,7 +74,7 @@ def test_new_code_is_not_written_around_old_outputs(kept: Path, capsys: pytest.C
     before = (kept / "book/01-first.ipynb").read_text(encoding="utf8")
     change(kept, "hidden = 1", "hidden = 2")
     message = complaint(kept, capsys, "--keep-outputs")
-    assert message.startswith("book/01-first.md:34: book/01-first.ipynb has other code here; run `make notebooks`")
+    assert message.startswith("book/01-first.md:35: book/01-first.ipynb has other code here; run `make notebooks`")
     assert (kept / "book/01-first.ipynb").read_text(encoding="utf8") == before
 
 
@@ -104,10 +104,10 @@ def test_check_is_content_with_what_was_just_written(root: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("It is one:", "It is 1:", 107, "stale at cell 8"),
+        ("It is one:", "It is 1:", 108, "stale at cell 8"),
         ("glue(\"answer\", 41.996)", "glue(\"answer\", 41)", 21, "other code here"),
-        ("tags: [hide-input]", "tags: [hide-output]", 119, "stale at cell 10"),
-        ("The footnote.\n", "The footnote.\n\n```{code-cell} ipython3\n3\n```\n", 131, "other code here"),
+        ("tags: [hide-input]", "tags: [hide-output]", 120, "stale at cell 10"),
+        ("The footnote.\n", "The footnote.\n\n```{code-cell} ipython3\n3\n```\n", 132, "other code here"),
     ],
 )  # fmt: skip
 def test_check_names_the_first_cell_that_differs(

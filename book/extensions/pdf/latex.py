@@ -34,11 +34,9 @@ from sphinx_proof.nodes import NODE_TYPES, proof_node, unenumerable_node
 
 from book.extensions import metadata
 from book.extensions.cells import is_code_cell, is_code_cell_source, is_mime_bundle
-from book.extensions.evidence.domain import equation_link
 from book.extensions.page import typesetter
 from book.extensions.pdf.make import NUMBERS_FILE
 from book.extensions.site import site_url
-from gradelib import _records
 from gradelib._files import write_atomically
 from gradelib.figures import COLOURS
 
@@ -96,7 +94,7 @@ def configure_latex(app: Sphinx, config: Config) -> None:
 
 
 class Outputs(SphinxPostTransform):
-    """Pictures and records, of which LaTeX would only show the words, before their form is chosen."""
+    """Pictures, of which LaTeX would only show the words, before their form is chosen."""
 
     default_priority = 3
     formats = ("latex",)
@@ -106,8 +104,6 @@ class Outputs(SphinxPostTransform):
             html = next((form.astext() for form in bundle if form.get("mime_type") == "text/html"), "")
             if 'class="gl-picture"' in html:
                 bundle.replace_self(self.figure(html, _page(bundle)))
-            elif record := _records.read(html):
-                bundle.replace_self(self.line(*record))
 
     def figure(self, html: str, page: str) -> nodes.figure:
         root = ElementTree.fromstring(html)
@@ -126,14 +122,6 @@ class Outputs(SphinxPostTransform):
         if not path.exists():
             svg_to_pdf(text, path)
         return name
-
-    def line(self, kind: str, data: dict[str, Any], text: str) -> nodes.container:
-        """What a check or a claim says; the label of the equation becomes its number."""
-        name = data["label"] if kind == "check" else data["name"]
-        before, _, after = text.partition(name)
-        number = equation_link(self.app, "", name) or nodes.Text(name)
-        words = nodes.paragraph("", "", nodes.Text(before), number, nodes.Text(after))
-        return nodes.container("", words, classes=["glrecord"])
 
 
 def _page(node: nodes.Node) -> str:
