@@ -28,7 +28,8 @@ _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside th
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 # `gradelib.equations` is part of the chapters and needs these; the rest of `marker` and all exercises stay outside.
-_NEEDED = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "reading")
+_NEEDED = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "parser", "reading")
+_NEEDED += ("result", "vocabulary")
 _NOBODY = 65534
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -225,7 +226,7 @@ def _emptied(place: Path) -> list[str]:
 def _public_part() -> list[str]:
     """Our own package without what gives answers away."""
     source, place = Path(gradelib.__file__).resolve().parent, _PACKAGES / "book" / "gradelib"
-    files = [f"{name}.py" for name in _NEEDED]
+    files = [*(f"{name}.py" for name in _NEEDED), "language.json"]
     return [
         *_shown(source, place),
         *_emptied(place / "exercises"),
