@@ -39,9 +39,10 @@ bench: $(INSTALLED)  ## measure speed and memory, as ratios
 pages: book  ## measure every page in headless Chromium
 	$(BIN)/python -m benchmarks.pages
 
-lint: $(INSTALLED)  ## look at the style of the code
+lint: $(INSTALLED)  ## look at the style and the types of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:  ## remove the built book and the environment
 	rm -rf _build $(VENV)

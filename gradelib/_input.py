@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def finite(**tensors: Tensor) -> None:
             raise ValueError(f"{name} must be a torch tensor, but it is a {type(tensor).__name__}.")
         if not tensor.is_floating_point():
             raise ValueError(f"{name} must hold real floating-point numbers, but its dtype is {tensor.dtype}.")
-        if not holds(lambda tensor=tensor: torch.isfinite(tensor)):
+        if not holds(partial(torch.isfinite, tensor)):
             raise ValueError(f"{name} holds NaN or infinity; look at the step that made it.")
 
 

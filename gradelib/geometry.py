@@ -43,7 +43,7 @@ def push(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 def _push_through_torch(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     first = _first(directions)
-    values, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,)))(directions)
+    values, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,))[:2])(directions)
     value = values[0]  # the same for all directions; out_dims=None would say so, but convolutions under vmap refuse it
     return (value if first in (None, len(z)) else torch.cat([value, g(z[first:])])), pushed
 

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradelib import parallel
+from gradelib._files import write_atomically
 from gradelib._names import one_of
+from gradelib._options import names, numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -238,7 +240,7 @@ def build(network: str, data: Dataset, settings: Settings, seed: int) -> VAE:
     kind, _, sizes = network.partition(":")
     one_of("kind of network", kind, ["mlp", "conv"])
     shared = {"activation": settings.activation, "family": settings.family, "block": settings.block, "seed": seed}
-    widths = _numbers("network", sizes, int, "64,64")
+    widths = numbers("network", sizes, int, "64,64")
     with _building:
         if kind == "mlp":
             model = networks.mlp_vae(data.n, settings.latent, hidden=widths, **shared)
@@ -305,7 +307,7 @@ def write_table(folder: Path, file: Path) -> list[Row]:
         seen = there
         found = [row for path in there for row in (parallel.read(path) or {}).get("rows", [])]
         rows = sorted(found, key=lambda row: [row[name] for name in WHICH])
-        parallel.write_whole(file, _as_csv(rows))
+        write_atomically(file, _as_csv(rows))
     return rows
 
 
@@ -364,24 +366,13 @@ def _run(namespace: argparse.Namespace) -> int:
     shared = {name: getattr(namespace, name) for name, _, _ in _SETTINGS}
     rows = sweep(
         namespace.out,
-        Settings(betas=_numbers("--beta", namespace.beta, float, ".02,.06"), **shared),
-        objectives=_names(namespace.objective),
-        seeds=_numbers("--seed", namespace.seed, int, "0,1,2"),
-        data=_names(namespace.data),
+        Settings(betas=numbers("--beta", namespace.beta, float, ".02,.06"), **shared),
+        objectives=names(namespace.objective),
+        seeds=numbers("--seed", namespace.seed, int, "0,1,2"),
+        data=names(namespace.data),
         networks=tuple(namespace.network),
         where=where,
     )
     part = " so far; the other shards add theirs" if where.shard and where.shard[1] > 1 else ""
     print(f"{Path(namespace.out) / 'table.csv'}: {len(rows)} runs{part}.")
     return 0
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
-
-
-def _numbers(what: str, text: str, kind: Callable[[str], Any], example: str) -> tuple[Any, ...]:
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{what} needs numbers with commas between them, like {example}, but got {text!r}.") from None

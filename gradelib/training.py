@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
 import math
 import os
 import sys
@@ -19,6 +20,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import trange
 
 from gradelib import _input, geometry, objectives
+from gradelib._files import write_atomically
 from gradelib._names import one_of
 from gradelib.likelihoods import Gaussian, Likelihood
 from gradelib.networks import VAE
@@ -247,9 +249,9 @@ class _Checkpoint:
             "history": history[:step].clone(),
             **{name: part.state_dict() for name, part in parts.items()},
         }
-        unfinished = self.path.with_name(self.path.name + ".unfinished")
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.path)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.path, buffer.getvalue())
 
     def _run_of(self, parameters: list[Tensor], history: Tensor) -> str:
         return f"{self.run} {tuple(history.shape)} {[tuple(parameter.shape) for parameter in parameters]}"

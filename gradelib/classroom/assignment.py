@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradelib import exercises
-from gradelib.parallel import write_whole
+from gradelib._files import write_atomically
+from gradelib._options import names, whole_number
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -248,11 +249,11 @@ def _run(options: argparse.Namespace) -> int:
         options.out,
         options.name,
         [exercises.chapter(text) for text in options.chapters],
-        [name.strip() for name in (options.exercises or "").split(",") if name.strip()],
+        names(options.exercises or ""),
         book=options.book,
         only_exercises=options.only_exercises,
         known_mistake=_share(options.known_mistake),
-        seed=_seed(options.seed),
+        seed=whole_number("--seed", options.seed),
         force=options.force,
     )
     for path in written:
@@ -267,12 +268,6 @@ def _share(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"--known-mistake must be a number between 0 and 1, but it is {text!r}.") from None
-
-
-def _seed(text: str | None) -> int | None:
-    if text is not None and not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"--seed must be a whole number of at least 0, but it is {text!r}.")
-    return text if text is None else int(text)
 
 
 def write(
@@ -315,9 +310,9 @@ def write(
         texts[folder / source.name] = nbformat.writes(convert(notebook, replace(plan, marked=ids), source.stem)) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
-        write_whole(path, text)
+        write_atomically(path, text)
     if not (configuration := Path(course) / "nbgrader_config.py").exists():
-        write_whole(configuration, CONFIGURATION)
+        write_atomically(configuration, CONFIGURATION)
     return list(texts)
 
 

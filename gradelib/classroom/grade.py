@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import threading
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,7 +25,9 @@ from typing import Any
 
 import gradelib
 from gradelib import classroom, exercises, parallel
+from gradelib._files import create_atomically
 from gradelib._names import one_of
+from gradelib._options import names, whole_number
 from gradelib.classroom import Marked, reports, slicing, submission
 from gradelib.marker.result import Result
 
@@ -67,16 +68,12 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="with the learners' notebooks, subfolders included")
     parser.add_argument("--out", type=Path, required=True, metavar="RESULTS", help="a folder for the reports")
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--exercises", type=_list, metavar="ID,ID", help="mark these (all that the notebooks pose)")
-    chosen.add_argument("--chapter", type=_list, metavar="N,N", help="mark all exercises of these chapters")
+    chosen.add_argument("--exercises", type=names, metavar="ID,ID", help="mark these (all that the notebooks pose)")
+    chosen.add_argument("--chapter", type=names, metavar="N,N", help="mark all exercises of these chapters")
     parser.add_argument("--seed", metavar="N", help="of the random test points (a fresh one, kept in RESULTS)")
     parser.add_argument("--no-sandbox", action="store_true", help="run the learners' code unprotected")
     parallel.add_arguments(parser)
     parser.set_defaults(run=_run)
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -84,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         options.folder,
         options.out,
         asked=_asked(options.exercises, options.chapter),
-        seed=_whole("--seed", options.seed),
+        seed=whole_number("--seed", options.seed),
         sandbox=not options.no_sandbox,
         where=parallel.where_from(options),
     )
@@ -298,15 +295,8 @@ def _holds_marks(results: Path) -> bool:
 def _kept_seed(results: Path, wanted: int | None) -> int:
     """The seed of these results: the one there, or else the one wanted, or else a fresh one, and it is kept."""
     results.mkdir(parents=True, exist_ok=True)
-    file, draft = results / SEED, results / f".{uuid.uuid4().hex}.unfinished"
-    try:
-        draft.write_text(f"{secrets.randbelow(2**32) if wanted is None else wanted}\n", encoding="ascii")
-        os.link(draft, file)  # of several shards that begin at once, one is the first
-    except OSError:
-        if not file.exists():  # some file systems have no links
-            os.replace(draft, file)
-    finally:
-        draft.unlink(missing_ok=True)
+    file = results / SEED
+    create_atomically(file, f"{secrets.randbelow(2**32) if wanted is None else wanted}\n")  # by one of several shards
     kept = int(file.read_text(encoding="ascii"))
     if wanted is not None and wanted != kept:
         raise ValueError(f"{results} was marked with another seed; leave --seed out, or give another --out.")
@@ -339,9 +329,3 @@ def _shard_line(shard: tuple[int, int], files: Sequence[HandedIn], found: Mappin
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def _whole(option: str, text: str | None) -> int | None:
-    if text is not None and not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{option} must be a whole number of at least 0, but it is {text!r}.")
-    return text if text is None else int(text)

@@ -25,9 +25,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gradelib import exercises
+from gradelib._files import UNFINISHED, write_atomically
 from gradelib.classroom import Marked
 from gradelib.marker.result import SYMBOLS, WORDS, Result
-from gradelib.parallel import write_whole
 
 FOLDER = "reports"  # of the learners' pages, inside the results
 _UNMARKED = {"name": "unmarked", "symbol": "–", "word": "Not marked"}
@@ -51,13 +51,13 @@ def write(results: Path, marked: Mapping[str, Marked], asked: Sequence[str], *, 
     pages.mkdir(parents=True, exist_ok=True)
     for learner, one in marked.items():
         data = of_learner(one, asked)
-        write_whole(pages / f"{names[learner]}.json", _json(data))
-        write_whole(pages / f"{names[learner]}.html", _learner_page(data))
+        write_atomically(pages / f"{names[learner]}.json", _json(data))
+        write_atomically(pages / f"{names[learner]}.html", _learner_page(data))
     _sweep(pages, set(names.values()))
     data = of_class(marked, asked, folder=folder, names=names)
-    write_whole(results / "marks.csv", spreadsheet(data))
-    write_whole(results / "class.html", _page("class.html", **_for_class_page(data)))
-    write_whole(results / "class.json", _json(data))
+    write_atomically(results / "marks.csv", spreadsheet(data))
+    write_atomically(results / "class.html", _page("class.html", **_for_class_page(data)))
+    write_atomically(results / "class.json", _json(data))
     return data
 
 
@@ -267,5 +267,5 @@ def _json(data: Mapping[str, Any]) -> str:
 def _sweep(pages: Path, names: set[str]) -> None:
     """Remove the reports on learners who are no longer there, and what a killed run left unfinished."""
     for path in pages.iterdir():
-        if path.suffix in (".html", ".json", ".unfinished") and path.stem not in names:
+        if path.suffix in (".html", ".json", UNFINISHED) and path.stem not in names:
             path.unlink()

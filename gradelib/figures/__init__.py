@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import matplotlib.style
 import numpy as np
@@ -93,12 +95,16 @@ _STYLE = {
 }
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """The book's matplotlib style, for `with figures.style():` or `@figures.style()`; the reader's own is untouched."""
-    return matplotlib.style.context(["default", _STYLE])
+    with matplotlib.style.context(["default", _STYLE]):
+        yield
 
 
-def axes(rows: int = 1, columns: int = 1, *, width: float = 5.0, height: float = 3.3, **options: Any) -> tuple:
+def axes(
+    rows: int = 1, columns: int = 1, *, width: float = 5.0, height: float = 3.3, **options: Any
+) -> tuple[Figure, Any]:
     """A new figure of `width` × `height` inches and its axes (one, or an array); `options` go to `subplots`.
 
     The page shows 96 pixels per inch and shrinks what is wider than the text: 7 inches on a laptop, 3.5 on a phone.
@@ -130,7 +136,9 @@ def ellipse(axes: Axes, mean: Any, covariance: Any, meaning: str, *, deviations:
     angle = np.degrees(np.arctan2(directions[1, 0], directions[0, 0]))
     shown = look(meaning)
     outline = {"edgecolor": shown["color"], "linestyle": shown["linestyle"] or "-", "linewidth": 1.8, "fill": False}
-    return axes.add_patch(Ellipse(tuple(mean), width, height, angle=angle, **outline | more))
+    patch = Ellipse((mean[0], mean[1]), width, height, angle=angle, **outline | more)
+    axes.add_patch(patch)
+    return patch
 
 
 class Picture:
@@ -158,7 +166,7 @@ class Picture:
         return {"text/plain": self.alt, "text/html": f'<div class="gl-picture">{self.svg()}</div>'}
 
 
-def frame(drawing: _svg.Element, alt: str) -> str:
+def frame(drawing: Element, alt: str) -> str:
     """The SVG of a drawing for a page: 96 pixels per inch, never wider than its column, read out as `alt`."""
     width, height = (round(points * 96 / 72) for points in _svg.size(drawing))
     return _svg.write(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from inline_executor import inline
 
 from gradelib import classroom, exercises, parallel
 from gradelib.classroom import Marked, grade
@@ -272,7 +273,7 @@ class Counting:
 
 @pytest.fixture
 def counting(monkeypatch) -> type[Counting]:
-    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    monkeypatch.setattr(parallel, "_processes", inline)
     monkeypatch.setitem(vars(classroom), "Marker", Counting)  # the real ones need not even be loaded
     monkeypatch.setitem(vars(classroom), "why_no_sandbox", lambda: None)
     monkeypatch.setattr(grade, "_warm", {})

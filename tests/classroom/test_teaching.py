@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from test_chapters import too_big
+from cells import too_big
 
 from gradelib import exercises, sweeps
 from gradelib.classroom import assignment, grade

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from inline_executor import inline
 
 from gradelib import cli, datasets, evaluation, networks, parallel, sweeps, training
 from gradelib.parallel import Where
@@ -29,7 +30,7 @@ def runs_of(objective="beta_vae", **options):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """The jobs, one after the other, without another process: the tests of `parallel` have those."""
-    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    monkeypatch.setattr(parallel, "_processes", inline)
 
 
 def alike(row, other):
@@ -178,7 +179,7 @@ def test_a_job_that_fails_leaves_the_others_in_the_table_and_is_tried_again(tmp_
 
 def test_a_table_that_came_too_early_is_written_again(tmp_path, monkeypatch):
     """Another shard's last result comes between our look at the folder and our table."""
-    folder, write = tmp_path / "runs", parallel.write_whole
+    folder, write = tmp_path / "runs", sweeps.write_atomically
     folder.mkdir()
     row = {"data": "digits", "network": "mlp:6", "objective": "grae", "seed": 0, "beta": 0.1, "state": "done"}
     write(folder / "a.json", json.dumps({"rows": [row]}))
@@ -187,7 +188,7 @@ def test_a_table_that_came_too_early_is_written_again(tmp_path, monkeypatch):
         write(path, text)
         write(folder / "b.json", json.dumps({"rows": [row | {"seed": 1}]}))
 
-    monkeypatch.setattr(parallel, "write_whole", late)
+    monkeypatch.setattr(sweeps, "write_atomically", late)
     assert [row["seed"] for row in sweeps.write_table(folder, tmp_path / "table.csv")] == [0, 1]
     assert [line["seed"] for line in table(tmp_path)] == ["0", "1"]
 
@@ -195,7 +196,7 @@ def test_a_table_that_came_too_early_is_written_again(tmp_path, monkeypatch):
 # --- one machine or many
 
 
-def test_a_cluster_that_loses_a_worker_writes_the_table_of_one_process(tmp_path, in_this_process):
+def test_a_cluster_that_loses_a_worker_writes_the_table_of_one_process(tmp_path, monkeypatch):
     """The workers have two threads each, and one worker is killed when the first result is there."""
     distributed = pytest.importorskip("distributed", reason="needs the package distributed, for a Dask cluster")
     there, here, grid = tmp_path / "there", tmp_path / "here", GRID | {"seeds": (0, 1, 2, 3)}
@@ -215,6 +216,7 @@ def test_a_cluster_that_loses_a_worker_writes_the_table_of_one_process(tmp_path,
         rows = sweep(there, SMALL, where=Where("dask", scheduler=cluster.scheduler_address), **grid)
         killer.join()
     assert 1 <= len(done_before) < 8
+    monkeypatch.setattr(parallel, "_processes", inline)
     assert rows == sweep(here, SMALL, **grid)
     assert (there / "table.csv").read_bytes() == (here / "table.csv").read_bytes()
     assert len(table(there)) == 16
@@ -222,7 +224,7 @@ def test_a_cluster_that_loses_a_worker_writes_the_table_of_one_process(tmp_path,
 
 def test_a_worker_process_writes_the_table_of_one_process(tmp_path, monkeypatch):
     processes = sweep(tmp_path / "a", SMALL, where=Where(workers=1), **GRID)
-    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    monkeypatch.setattr(parallel, "_processes", inline)
     assert sweep(tmp_path / "b", SMALL, **GRID) == processes
 
 
@@ -281,7 +283,7 @@ def test_shards_of_a_sweep_fill_one_table(tmp_path, in_this_process, capsys):
         ({"limit": "5"}, "limit and source go with 'mnist' and 'celeba'"),
         ({"objective": "grae_column", "columns": "9"}, "columns must not exceed the 3 latents"),
         ({"shard": "0/3"}, "--shard must be i/N with i from 1 to N"),
-        ({"workers": "0"}, "--workers must be at least 1"),
+        ({"workers": "0"}, "--workers must be a whole number of at least 1"),
         ({"betta": "1"}, "There is no option called '--betta'. Did you mean '--beta'?"),
     ],
 )

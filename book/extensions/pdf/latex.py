@@ -11,7 +11,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -35,6 +34,7 @@ from book.extensions.evidence.domain import equation_link
 from book.extensions.page import typesetter
 from book.extensions.page.opengraph import address
 from gradelib import _records
+from gradelib._files import write_atomically
 from gradelib.figures import COLOURS
 
 HERE = Path(__file__).parent
@@ -183,9 +183,7 @@ def to_pdf(svg: str, path: Path) -> None:
     done = subprocess.run([converter, "--format", "pdf"], input=svg.encode(), capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"rsvg-convert refused a figure: {done.stderr.decode().strip()}")
-    beside = path.with_suffix(".part")
-    beside.write_bytes(done.stdout)
-    os.replace(beside, path)
+    write_atomically(path, done.stdout)
 
 
 # --- the order of the book

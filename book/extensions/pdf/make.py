@@ -139,11 +139,11 @@ def renumbered(pages: dict[str, str], aux: str) -> list[str]:
 
 
 def put(made: Path, path: Path) -> Path:
-    """Copy the file to its place in one step."""
+    """Copy the file to its place, atomically."""
+    from gradelib._files import write_atomically  # here, as `--check` runs where no package is installed yet
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    shutil.copyfile(made, beside)
-    os.replace(beside, path)
+    write_atomically(path, made.read_bytes())
     return path
 
 
