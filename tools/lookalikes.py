@@ -1,4 +1,4 @@
-"""Write the look-alike characters of the formula language into `gradelib/marker/language.json`, from Unicode's own data.
+"""Write the look-alike characters of the formula language into `gradelib/marker/language.json`, from Unicode's data.
 
     python tools/lookalikes.py [--check]
 

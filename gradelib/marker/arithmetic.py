@@ -7,12 +7,14 @@ transpose is a matrix with one row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import numpy as np
 
 from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, ShapeError, UndefinedError
+
 
 def describe(value: Any) -> str:
     """What a value is, in words: a number, a vector of length 3, a 5 × 3 matrix."""
@@ -26,6 +28,16 @@ class Arithmetic:
     """The rules about shapes; the two subclasses give the numbers."""
 
     pi: Any
+    number: Callable[[float], Any]
+    lift: Callable[[Any], Any]
+    finite: Callable[[Any], bool]
+    inv: Callable[[Any], Any]
+    det: Callable[[Any], Any]
+    exp: Callable[[Any], Any]
+    ln: Callable[[Any], Any]
+    root: Callable[[Any], Any]
+    raise_to: Callable[[Any, Any], Any]
+    diagonal_matrix: Callable[[Any], Any]
 
     def apply(self, op: str, args: list[Any]) -> Any:
         """Apply an operator or function; raises `ShapeError` or `UndefinedError`."""

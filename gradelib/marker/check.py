@@ -69,7 +69,8 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0, run: Run = guard.run
         outcome = Outcome("incorrect", str(error))
     except (guard.CrashError, MemoryError):
         outcome = Outcome(
-            "incorrect", "Your function needed too much memory, or ended Python itself. How large is its largest tensor?"
+            "incorrect",
+            "Your function needed too much memory, or ended Python itself. How large is its largest tensor?",
         )
     except Exception:
         outcome = Outcome(

@@ -46,7 +46,7 @@ def points(domains: Mapping[str, str], seed: int = 0, sizes: tuple[dict[str, int
 
 
 @lru_cache(maxsize=4096)
-def _point(domains: tuple, sizes: tuple, seed: int, repeat: int) -> Point:
+def _point(domains: tuple[tuple[str, str], ...], sizes: tuple[tuple[str, int], ...], seed: int, repeat: int) -> Point:
     spec = [seed, repeat, *(size for _, size in sizes)]
     return draw(dict(domains), dict(sizes), np.random.default_rng(spec))
 

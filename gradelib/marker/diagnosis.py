@@ -7,13 +7,15 @@ None stands for a point where there is no value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradelib.marker.compare import equivalent, points
 from gradelib.marker.domains import Point
-from gradelib.marker.exercise import Exercise
+from gradelib.marker.exercise import Exercise, Mistake
 from gradelib.marker.language import Formula, Node, Op, ShapeError, UndefinedError, walk
 from gradelib.marker.mutation import mutants
 from gradelib.marker.result import Outcome
@@ -63,7 +65,7 @@ def formula_outcome(exercise: Exercise, formula: Formula, seed: int = 0) -> Outc
     at = trial_points(exercise)
     found = diagnose_formula(values_of(formula, at), exercise)
     outcome = Outcome("incorrect", found.hint, found.mistake) if found else _unlike_any(exercise, formula, at)
-    if outcome.state == "incorrect" and (surprise := _surprise(formula, at[0])):
+    if outcome.state == "incorrect" and outcome.mistake is None and (surprise := _surprise(formula, at[0])):
         outcome = outcome._replace(text=f"{outcome.text} {surprise}")
     return outcome._replace(read_as=read_as)
 
@@ -107,7 +109,9 @@ def _entrywise(formula: Formula, point: Point) -> list[Op]:
 def _with_matrix_products(node: Node, entrywise: set[Op]) -> Node:
     if not isinstance(node, Op):
         return node
-    return Op("@" if node in entrywise else node.op, tuple(_with_matrix_products(child, entrywise) for child in node.args))
+    return Op(
+        "@" if node in entrywise else node.op, tuple(_with_matrix_products(child, entrywise) for child in node.args)
+    )
 
 
 def _surprise(formula: Formula, point: Point) -> str | None:
@@ -126,7 +130,11 @@ def _surprise(formula: Formula, point: Point) -> str | None:
 
 def trial_points(exercise: Exercise) -> list[Point]:
     """The points at which answers are diagnosed: those of the comparison, and some with n = d."""
-    return [*points(exercise.inputs), *points(exercise.inputs, sizes=SQUARE_SIZES)]
+    return _trial_points(exercise.inputs)
+
+
+def _trial_points(inputs: Mapping[str, str]) -> list[Point]:
+    return [*points(inputs), *points(inputs, sizes=SQUARE_SIZES)]
 
 
 def values_of(formula: Formula, at: Sequence[Point]) -> list[Any]:
@@ -156,12 +164,35 @@ def _close(x: Any, y: Any) -> bool:
 
 def diagnose_formula(values: Values, exercise: Exercise) -> Diagnosis | None:
     """The mistake behind wrong values in a formula exercise: a known one, or a general one."""
-    at = trial_points(exercise)
-    for mistake, wrong in exercise.mistaken_formulas:
-        if same(values, values_of(wrong, at)):
-            return Diagnosis(mistake.hint, str(mistake))
-    right = values_of(exercise.formula, at)
-    return general_mistake(values, right, [point.sizes for point in at]) or _mutation(values, exercise, at)
+    known = _known_values(exercise.formula, tuple(exercise.inputs.items()), exercise.mistaken_formulas)
+    for found, wrong in known.mistakes:
+        if same(values, wrong):
+            return found
+    sizes = [point.sizes for point in known.points]
+    return general_mistake(values, known.right, sizes) or _mutation(values, known)
+
+
+@dataclass(frozen=True)
+class _KnownValues:
+    """The values of the right answer and of the known mistakes at the trial points, and those of the mutants at one."""
+
+    points: Sequence[Point]
+    right: Values
+    mistakes: Sequence[tuple[Diagnosis, Values]]
+    mutants: Sequence[tuple[str, Formula, Any]]
+
+
+@lru_cache(maxsize=512)
+def _known_values(
+    right: Formula, inputs: tuple[tuple[str, str], ...], mistaken: tuple[tuple[Mistake, Formula], ...]
+) -> _KnownValues:
+    """What an exercise's wrong answers are compared with; it stays as long as the exercise is being tried."""
+    at = _trial_points(dict(inputs))
+    mistakes = [(Diagnosis(mistake.hint, str(mistake)), values_of(wrong, at)) for mistake, wrong in mistaken]
+    # A wrong number is nearly always some mutant of the right one, so of a number without names there are none.
+    varied = mutants(right, dict(inputs)) if right.names else []
+    first = [(name, mutant, _value(mutant, at[0])) for name, mutant in varied]
+    return _KnownValues(at, values_of(right, at), mistakes, first)
 
 
 def general_mistake(values: Values, right: Values, sizes: Sequence[Mapping[str, int]]) -> Diagnosis | None:
@@ -184,7 +215,7 @@ def _guesses(values: Values, right: Values, sizes: Sequence[Mapping[str, int]]) 
 
 
 def _is_constant(right: Values) -> bool:
-    """Whether the right answer is one number everywhere: then any other number is some factor of it, which says nothing."""
+    """Whether the right answer is one number everywhere: any other number is then some factor of it."""
     return all(np.ndim(value) == 0 and value == right[0] for value in right)
 
 
@@ -208,14 +239,13 @@ def _inverse(value: Any) -> Any:
         return None
 
 
-def _mutation(values: Values, exercise: Exercise, at: Sequence[Point]) -> Diagnosis | None:
+def _mutation(values: Values, known: _KnownValues) -> Diagnosis | None:
     """The mutant of the right answer that has these values; of several, the one that is named first."""
-    found: set[str] = set()
-    if not exercise.formula.names:
-        return None  # a wrong number is nearly always some mutant of the right one
-    for name, mutant in mutants(exercise.formula, exercise.inputs):
-        if _could_be(values[0], _value(mutant, at[0])) and same(values, values_of(mutant, at)):
-            found.add(name)
+    found = {
+        name
+        for name, mutant, value in known.mutants
+        if _could_be(values[0], value) and same(values, values_of(mutant, known.points))
+    }
     name = next((_MUTATION[name] for name in _MUTATION if name in found), None)
     return Diagnosis(HINTS[name], name) if name else None
 

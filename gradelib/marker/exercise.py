@@ -58,7 +58,9 @@ class Choice:
         """The key behind each letter and behind each number, shuffled by `seed`."""
         order = random.Random(seed)
         options, reasons = (order.sample(list(keys), len(keys)) for keys in (self.options, self.reasons))
-        return dict(zip(ascii_uppercase, options, strict=False)), {str(n): key for n, key in enumerate(reasons, start=1)}
+        return dict(zip(ascii_uppercase, options, strict=False)), {
+            str(n): key for n, key in enumerate(reasons, start=1)
+        }
 
 
 @dataclass(frozen=True)

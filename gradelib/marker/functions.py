@@ -128,7 +128,9 @@ class _Trial:
             else:
                 near = nearest(parameter.name, self.exercise.names)
                 hint = f"did you mean {near}?" if near else f"take some of ({', '.join(self.exercise.inputs)})."
-                raise FaultError(f"Your function has a parameter {shown(parameter.name)}, which is no input here; {hint}")
+                raise FaultError(
+                    f"Your function has a parameter {shown(parameter.name)}, which is no input here; {hint}"
+                )
         return names
 
     def _by_position(self, plain: Sequence[inspect.Parameter]) -> list[str]:
@@ -171,7 +173,9 @@ class _Trial:
 
     def _check_kind(self, result: Any, case: Case) -> None:
         if result is ...:
-            raise FaultError("Your function still returns three dots; put your answer in their place.", state="unanswered")
+            raise FaultError(
+                "Your function still returns three dots; put your answer in their place.", state="unanswered"
+            )
         if result is None:
             raise FaultError("Your function returns None. Did you forget “return”?")
         if not issubclass(type(result), Tensor):
@@ -245,11 +249,13 @@ class _Trial:
         """The mistake that has the function's values in these cases; a mean over all entries shows without a batch."""
         if not cases:
             return None
-        values = [self._value(case) for case in cases]
+        values, right = [self._value(case) for case in cases], [case.right.numpy() for case in cases]
+        if same(values, right):
+            return None
         for mistake in self.exercise.mistakes:
             if callable(mistake.answer) and same(values, [_result(mistake.answer, case) for case in cases]):
                 return Diagnosis(mistake.hint, str(mistake))
-        return general_mistake(values, [case.right.numpy() for case in cases], [case.sizes for case in cases])
+        return general_mistake(values, right, [case.sizes for case in cases])
 
     def _value_at(self, point: Point) -> Any:
         return self._value(Case(_tensors(point, self.exercise), (), point.sizes, None))

@@ -178,7 +178,9 @@ def _imports_are_free(stopped: Callable[[], contextlib.AbstractContextManager[No
     def free(load: Callable[..., Any]) -> Callable[..., Any]:
         def loading(*arguments: Any, **named: Any) -> Any:
             nonlocal importing
-            if importing or (load is plain_import and arguments[0] in sys.modules and not (arguments[3:4] or [None])[0]):
+            if importing or (
+                load is plain_import and arguments[0] in sys.modules and not (arguments[3:4] or [None])[0]
+            ):
                 return load(*arguments, **named)
             importing = True
             try:

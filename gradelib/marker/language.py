@@ -1,4 +1,4 @@
-"""Formulas as trees of three kinds of node, their text and their value. `gradelib.marker.parser` reads them from text."""
+"""Formulas as trees of three kinds of node, their text and their value. `marker.parser` reads them from text."""
 
 from __future__ import annotations
 

@@ -24,7 +24,17 @@ from itertools import groupby
 from typing import TypeVar
 
 from gradelib._names import nearest
-from gradelib.marker.language import Formula, Name, Node, Number, Op, known_exponent, known_name, known_number, limit_nodes
+from gradelib.marker.language import (
+    Formula,
+    Name,
+    Node,
+    Number,
+    Op,
+    known_exponent,
+    known_name,
+    known_number,
+    limit_nodes,
+)
 from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, LIMITS, UnreadableError, character, shown
 
 _CHARACTERS = LANGUAGE["characters"]
@@ -45,7 +55,9 @@ _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 _Read = TypeVar("_Read")
 _BELL_TO_FORM_FEED = "\a\b\v\f"  # what Python makes of \alpha, \beta, \vec, \frac outside raw strings
 # The same of \t, \n and \r, which may also be honest white space: only before what is left of a LaTeX command.
-_LOST_BACKSLASH = re.compile(r"\t(?:imes|heta|au|ext|frac|op|anh|r\b)|\n(?:abla|u\b|eq|orm|ewline)|\r(?:ho|ight|angle|m\b)")
+_LOST_BACKSLASH = re.compile(
+    r"\t(?:imes|heta|au|ext|frac|op|anh|r\b)|\n(?:abla|u\b|eq|orm|ewline)|\r(?:ho|ight|angle|m\b)"
+)
 
 
 def parse(text: str, names: Iterable[str] | None = None) -> Formula:
@@ -61,7 +73,9 @@ def parse(text: str, names: Iterable[str] | None = None) -> Formula:
     except UnreadableError as error:
         if _LOST_BACKSLASH.search(text):
             raise UnreadableError("latex") from None
-        mended = _Parser(_mended(plain), known).suggested() if error.code in ("prime", "bars", "decimal_comma") else None
+        mended = (
+            _Parser(_mended(plain), known).suggested() if error.code in ("prime", "bars", "decimal_comma") else None
+        )
         raise (error.meant(mended[0]) if mended else error) from None
     return formula
 
@@ -174,7 +188,7 @@ def _refuse_unmatched(tokens: list[_Token]) -> None:
 
 
 class _Parser:
-    """Reads one text. With `products` it notes the places where an operator is missing, and goes on as if it stood there."""
+    """Reads one text. With `products` it notes where an operator is missing, and goes on as if it stood there."""
 
     def __init__(self, text: str, known: list[str] | None, products: list[tuple[int, str]] | None = None) -> None:
         self.text, self.known, self.products = text, known, products
@@ -284,7 +298,9 @@ class _Parser:
                 node = Op("T", (node,))
             else:
                 raise UnreadableError("attribute", name=shown("." + name))
-        if self.tokens[self.place - 1].kind == "name" and re.match(r"\[\s*-?[0-9]+\s*[],]", self.text[self._now.start :]):
+        if self.tokens[self.place - 1].kind == "name" and re.match(
+            r"\[\s*-?[0-9]+\s*[],]", self.text[self._now.start :]
+        ):
             raise UnreadableError("entry")
         if self._now.text == "." and self.tokens[self.place + 1].text in ("*", "/", "^", "**"):
             self.place += 1  # .* ./ .^ of other languages

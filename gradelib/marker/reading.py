@@ -66,7 +66,11 @@ def is_blank(answer: object) -> bool:
 
 def _says_nothing(step: dis.Instruction, raises: bool, parameters: tuple[str, ...]) -> bool:
     if step.opname in ("LOAD_CONST", "RETURN_CONST"):
-        return step.argval is None or step.argval is ... or (type(step.argval) is str and (raises or is_blank(step.argval)))
+        return (
+            step.argval is None
+            or step.argval is ...
+            or (type(step.argval) is str and (raises or is_blank(step.argval)))
+        )
     if step.opname == "LOAD_GLOBAL":
         return step.argval in ("NotImplementedError", "NotImplemented")
     return not (step.opname.startswith("LOAD_FAST") and step.argval in parameters)
@@ -129,7 +133,9 @@ def _taken_out(answer: object) -> object:
 
 
 def _holds_numbers(entries: Any) -> bool:
-    return all(_is_a(entry, bool, *_PLAIN_NUMBERS, *_NUMPY_SCALARS, list, tuple) for entry in entries[: LIMITS["nodes"] + 1])
+    return all(
+        _is_a(entry, bool, *_PLAIN_NUMBERS, *_NUMPY_SCALARS, list, tuple) for entry in entries[: LIMITS["nodes"] + 1]
+    )
 
 
 def _from_numbers(answer: object) -> Node | None:
@@ -299,7 +305,14 @@ def _sympy_readers() -> dict[type, _SympyReader]:
     named = dict.fromkeys((sp.Symbol, sp.Dummy, sp.MatrixSymbol), _Sympy.name)
     matrices = dict.fromkeys((type(sp.Matrix([[1]])), type(sp.ImmutableMatrix([[1]]))), _Sympy.explicit)
     calls = {sp.exp: "exp", sp.log: "log", sp.Transpose: "T", sp.Adjoint: "T", sp.Inverse: "inv", sp.Trace: "tr"}
-    calls |= {sp.Determinant: "det", sp.cosh: "cosh", sp.sinh: "sinh", sp.tanh: "tanh", sp.Abs: "abs", sp.DotProduct: "dot"}
+    calls |= {
+        sp.Determinant: "det",
+        sp.cosh: "cosh",
+        sp.sinh: "sinh",
+        sp.tanh: "tanh",
+        sp.Abs: "abs",
+        sp.DotProduct: "dot",
+    }
     return {
         **rationals,
         **named,

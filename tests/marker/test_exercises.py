@@ -12,7 +12,8 @@ from gradelib import check, exercises
 from gradelib.marker.check import mark
 from gradelib.marker.compare import equivalent
 from gradelib.marker.exercise import Exercise, Mistake
-from gradelib.marker.language import Formula, parse
+from gradelib.marker.language import Formula
+from gradelib.marker.parser import parse
 
 ALL = exercises.all()
 SEEDS = range(10)
