@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUN := $(shell find gradelib -name '*.py') book/extensions/page/offline.py book/extensions/notebooks/execution.py
-WRITTEN := $(shell find book/extensions book/_static -type f -not -name '*.pyc')
+WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
 .PHONY: help install book pdf test notebooks words bench pages lint clean
@@ -37,7 +37,7 @@ bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
 
 pages: book  ## measure every page in headless Chromium
-	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.page_audit
 
 lint: $(INSTALLED)  ## look at the style and the types of the code
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import timing
-from gradelib import _input, datasets, evaluation, networks, training
+from gradelib import datasets, evaluation, networks, training
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
 
@@ -121,7 +121,6 @@ def _noise(model: VAE, x: Tensor, beta: float, objective: str, options: dict[str
     for _ in range(draws):
         rows = x[torch.randperm(len(x), generator=generator)]  # the same batch, in another order
         drawn = torch.randn(len(x), model.d, generator=generator, dtype=x.dtype)
-        with _input.trusted():
-            value = loss(model, rows, drawn, beta, likelihood=Gaussian(), **options)
+        value = loss(model, rows, drawn, beta, likelihood=Gaussian(), check_values=True, **options)
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, list(model.parameters()))]))
     return float(torch.stack(gradients).var(0).sum())

@@ -81,9 +81,6 @@ class Check:
         return _records.mimebundle("check", str(self), data)
 
 
-REGISTER: dict[tuple[str, str, str], Check] = {}  # by label and by what the two sides are
-
-
 def identity(
     label: str,
     left: Any,
@@ -226,9 +223,7 @@ def _run(
                 survivors.append((mutant.text, change))
     if not tried and not same and not survivors and NO_FORMULA in (excuse or ()):
         survivors.append((NO_FORMULA, "none"))
-    check = Check(label, kind, POINTS_PER_SIZE * len(sizes), tried, same, _excused(label, survivors, excuse or {}))
-    REGISTER[label, *map(_name, read_sides)] = check
-    return check
+    return Check(label, kind, POINTS_PER_SIZE * len(sizes), tried, same, _excused(label, survivors, excuse or {}))
 
 
 def _excused(label: str, survivors: Sequence[tuple[str, str]], excuse: Mapping[str, str]) -> tuple[Excused, ...]:

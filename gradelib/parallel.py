@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -39,7 +38,6 @@ R = TypeVar("R")
 Result = dict[str, Any]  # what JSON can hold
 
 FAILURE = "failure"  # the key under which a file of `run_all` has the sentence of a job that failed
-SETTINGS = ".settings.json"  # no job's file begins with a dot
 PATIENCE = 10.0  # seconds to wait for a scheduler and for its first worker
 IDLE_SECONDS = 60  # after which a process ends that no call has used again
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -83,6 +81,7 @@ class Failure:
 
     sentence: str
     traceback: str = ""
+    worker_died: bool = False
 
 
 # --- the options
@@ -128,39 +127,45 @@ def run_jobs(
     label: str,
     quiet: bool = False,
 ) -> dict[str, Failure]:
-    """Run `function` on each job; call `record(key, result)` here, in this thread, once for each result that arrives.
+    """Run `function` on each job; call `record(key, result)` in this thread, once for each result, as it arrives.
 
     Returns the failures, by key. `done` are the keys that are not run again (resume); a shard is a part of all jobs,
-    done or not. `function`, jobs and results go between processes, so they must be picklable. A job that raises, or
-    that kills its worker even when it runs alone, is a failure and stops no other; jobs that were in flight when a
-    worker died run again. What `record` raises ends the run, and jobs in flight are dropped.
-
-    Raises ConnectionError where the scheduler cannot be reached or goes away, ImportError without Dask, and
-    RuntimeError where the cluster has no worker.
+    done or not. `function`, jobs and results must be picklable. A job that raises, or that kills its worker even when
+    it runs alone, is a failure and stops no other; jobs that were in flight when a worker died run again. What `record`
+    raises ends the run. Raises ConnectionError where the scheduler cannot be reached or goes away, ImportError without
+    Dask, RuntimeError where the cluster has no worker.
     """
     mine = where.part_of(jobs)
     left = {key: partial(_attempt, function, key, job) for key, job in mine.items() if key not in done}
     failures: dict[str, Failure] = {}
-    deaths: Counter[str] = Counter()
-    with _progress_bar(label, quiet, initial=len(mine) - len(left), total=len(mine)) as bar:
-        while left:
-            tasks, window = _next_round(left, deaths, where)
-            with _cluster(where.scheduler) if where.scheduler else _processes(window) as executor:
-                for key, future in _completed(executor, tasks, window):
-                    outcome = _outcome(key, future, where)
-                    if outcome is None:
-                        deaths[key] += 1
-                        if window > 1 or deaths[key] == 1:
-                            continue
-                        outcome = Failure(f"{key}: its worker died, also when it ran alone; it may need more memory.")
-                    del left[key]
-                    if isinstance(outcome, Failure):
-                        failures[key] = outcome
-                        bar.set_postfix(failed=len(failures))
-                    else:
-                        record(key, outcome)
-                    bar.update()
+    bar = _progress_bar(label, quiet, initial=len(mine) - len(left), total=len(mine))
+    with bar, closing(_outcomes(left, where)) as outcomes:
+        for key, outcome in outcomes:
+            if isinstance(outcome, Failure):
+                failures[key] = outcome
+                bar.set_postfix(failed=len(failures))
+            else:
+                record(key, outcome)
+            bar.update()
     return failures
+
+
+def _outcomes(
+    left: dict[str, Callable[[], R | Failure]], where: Where
+) -> Generator[tuple[str, R | Failure], None, None]:
+    """The results and failures of the tasks in `left`, as they come, each once; in the end `left` is empty."""
+    deaths: Counter[str] = Counter()
+    while left:
+        tasks, window = _next_round(left, deaths, where)
+        with _cluster(where.scheduler) if where.scheduler else _processes(window) as executor:
+            for key, future in _completed(executor, tasks, window):
+                outcome = _outcome(key, future, where)
+                if isinstance(outcome, Failure) and outcome.worker_died:
+                    deaths[key] += 1
+                    if window > 1 or deaths[key] == 1:
+                        continue
+                del left[key]
+                yield key, outcome
 
 
 def _next_round(left: Mapping[str, Job], deaths: Counter[str], where: Where) -> tuple[dict[str, Job], int]:
@@ -169,9 +174,12 @@ def _next_round(left: Mapping[str, Job], deaths: Counter[str], where: Where) -> 
     Nobody says which job it was that killed a worker. Those in flight run again; those that were in flight twice run
     one at a time, before all others. Dask itself runs a job again on other workers, and gives up at the fourth death.
     """
-    crowd = len(left) if where.scheduler else where.workers or _cpu_count()
+    from loky import cpu_count
+
     suspects = {key: task for key, task in left.items() if deaths[key] >= (1 if where.scheduler else 2)}
-    return (suspects, 1) if suspects else (dict(left), min(crowd, len(left)))
+    if suspects:
+        return suspects, 1
+    return dict(left), len(left) if where.scheduler else min(len(left), where.workers or cpu_count())
 
 
 def _completed(
@@ -186,19 +194,14 @@ def _completed(
     while True:
         try:
             for key, task in islice(waiting, window - in_flight):
-                future = executor.submit(task)
+                executor.submit(task).add_done_callback(lambda future, key=key: finished.put((key, future)))
                 in_flight += 1
-                future.add_done_callback(partial(_put, finished, key))
         except BrokenExecutor:
             waiting = iter(())
         if not in_flight:
             return
         yield finished.get()
         in_flight -= 1
-
-
-def _put(finished: SimpleQueue[tuple[str, Future[R]]], key: str, future: Future[R]) -> None:
-    finished.put((key, future))
 
 
 def _attempt(function: Callable[[Job], R], key: str, job: Job) -> R | Failure:
@@ -210,27 +213,24 @@ def _attempt(function: Callable[[Job], R], key: str, job: Job) -> R | Failure:
         return Failure(f"{key}: {type(error).__name__}: {error}", traceback.format_exc())
 
 
-def _outcome(key: str, future: Future[R | Failure], where: Where) -> R | Failure | None:
-    """The result of a job, why it has none, or None where its worker died."""
+def _outcome(key: str, future: Future[R | Failure], where: Where) -> R | Failure:
+    """What became of a task; raises ConnectionError where the scheduler is lost, which cancels all futures."""
     if future.cancelled():
-        raise ConnectionError(
-            f"The scheduler at {where.scheduler} went away; what was done is kept, and the same command goes on from "
-            "there."
-        )
+        raise ConnectionError(f"The scheduler at {where.scheduler} went away; the same command goes on from here.")
     error = future.exception()
     if error is None:
         return future.result()
-    if isinstance(error, _worker_died(where)):
-        return None
+    if isinstance(error, _worker_death(where)):
+        return Failure(f"{key}: its worker died, also when it ran alone; it may need more memory.", worker_died=True)
     return Failure(f"{key}: it could not be run: {type(error).__name__}: {error}")
 
 
-def _worker_died(where: Where) -> type[Exception]:
-    if where.scheduler:
-        from distributed import KilledWorker
+def _worker_death(where: Where) -> type[Exception]:
+    if not where.scheduler:
+        return BrokenExecutor
+    from distributed import KilledWorker
 
-        return KilledWorker
-    return BrokenExecutor
+    return KilledWorker
 
 
 @contextmanager
@@ -250,12 +250,6 @@ def _processes(workers: int) -> Iterator[Executor]:
     except BaseException:
         executor.shutdown(kill_workers=True)
         raise
-
-
-def _cpu_count() -> int:
-    from loky import cpu_count
-
-    return cpu_count()
 
 
 def _connect(address: str) -> Client:
@@ -298,20 +292,15 @@ def run_all(
     *,
     label: str,
     quiet: bool = False,
-    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Result]:
     """Run each job once, by `run_jobs`, and write its result to `folder/<key>.json`, atomically.
 
     A job that has its file is not run again (resume). Returns what the folder holds in the end, by key and in the order
-    of `jobs`: the results of all shards so far. Numbers that are not finite become None, as they have no place in JSON.
-    The file of a job that failed has a sentence under `FAILURE`, and the next call tries it again.
-
-    `settings` are what the results depend on besides their jobs. Raises ValueError where the folder holds results of
-    other settings or something else, and for a key that can name no file; besides, what `run_jobs` raises.
+    of `jobs`: the results of all shards so far. The file of a job that failed has a sentence under `FAILURE`, and the
+    next call tries it again. Raises ValueError for a key that can name no file, and what `run_jobs` raises.
     """
-    folder = Path(folder)
     files = {key: path_of(folder, key) for key in jobs}
-    _claim(folder, settings or {})
+    folder.mkdir(parents=True, exist_ok=True)
     failures = run_jobs(
         partial(_encoded, function),
         jobs,
@@ -344,42 +333,15 @@ def read(path: Path) -> Result | None:
 
 
 def as_json(result: Mapping[str, Any]) -> str:
-    """The text of a file, with null for numbers that are not finite; raises TypeError for what JSON cannot hold."""
-    return json.dumps(_finite(result), allow_nan=False, indent=1)
+    """The text of a file; raises TypeError or ValueError for what JSON cannot hold, such as infinity."""
+    return json.dumps(result, allow_nan=False, indent=1)
 
 
 def _encoded(function: Callable[[Job], Result], job: Job) -> str:
-    """The result as text, made in the worker, so that one that is no JSON is this job's failure."""
+    """The result as text, made in the worker, so that what JSON cannot hold is the failure of this job alone."""
     return as_json(function(job))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_done(path: Path) -> bool:
     result = read(path)
     return result is not None and FAILURE not in result
-
-
-def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Make `folder` the place of the results of these settings; raise ValueError where it is another's."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, but results need a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / SETTINGS
-    if not file.exists():
-        if any(folder.glob("[!.]*.json")):
-            raise ValueError(f"{folder} holds files that did not come from here; use another folder.")
-        write_atomically(file, as_json(settings))
-    there, here = json.loads(file.read_text(encoding="utf-8")), json.loads(as_json(settings))
-    for name in there | here:
-        if there.get(name) != here.get(name):
-            raise ValueError(
-                f"{folder} holds results of other settings ({name} was {there.get(name)!r} and is {here.get(name)!r}); "
-                "use another folder or delete this one."
-            )

@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
+import math
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradelib import parallel
-from gradelib._files import write_atomically
+from gradelib._files import create_atomically, write_atomically
 from gradelib._names import one_of
 from gradelib._options import names, numbers
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+SETTINGS = ".settings.json"  # no job's file begins with a dot
 WHICH = ("data", "network", "objective", "seed", "beta")
 LOSSES = ("train_loss", "error", "code", "charge", "deterministic", "beta_vae", "standard_error", "gap", "own")
 COLUMNS = (*WHICH, "state", *LOSSES, "message")
@@ -97,7 +100,8 @@ def sweep(
     for runs in dict.fromkeys(replace(runs, seed=0, betas=runs.betas[:1]) for runs in jobs.values()):
         _rehearse(runs)
     folder = Path(out) / "runs"
-    done = parallel.run_all(train_and_judge, jobs, folder, where, label="sweep", quiet=quiet, settings=asdict(settings))
+    _claim(folder, asdict(settings))
+    done = parallel.run_all(train_and_judge, jobs, folder, where, label="sweep", quiet=quiet)
     rows = write_table(folder, Path(out) / "table.csv")
     failures = [result[parallel.FAILURE] for result in done.values() if parallel.FAILURE in result]
     if failures:
@@ -132,6 +136,20 @@ def grid(
         for objective, name, network, seed in product(objectives, data, networks, seeds)
         for part, betas in enumerate(parts, start=1)
     }
+
+
+def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Make `folder` the place of the results of these settings; raise ValueError where it is another's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / SETTINGS
+    create_atomically(file, parallel.as_json(settings))
+    there, here = json.loads(file.read_text(encoding="utf-8")), json.loads(parallel.as_json(settings))
+    for name in there | here:
+        if there.get(name) != here.get(name):
+            raise ValueError(
+                f"{folder} holds results of other settings ({name} was {there.get(name)!r} and is {here.get(name)!r}); "
+                "use another folder or delete this one."
+            )
 
 
 def _check_axis(axis: str, values: Sequence[Any]) -> None:
@@ -259,7 +277,8 @@ def _row(runs: Runs, fit: Fit | FloatingPointError, held_out: Tensor, beta: floa
     except ValueError as error:  # the last step was the one too many
         return {"state": "diverged", "message": str(error)}
     last = fit.losses[-max(1, len(fit.losses) // 10) :]
-    return {"state": "done", "train_loss": float(last.mean()), **losses}
+    costs = {"train_loss": float(last.mean()), **losses}
+    return {"state": "done"} | {name: x if x is None or math.isfinite(x) else None for name, x in costs.items()}
 
 
 def judge(model: VAE, x: Tensor, runs: Runs, beta: float) -> dict[str, float | None]:

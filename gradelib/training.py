@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tqdm.auto import trange
 from gradelib import _input, geometry, objectives
 from gradelib._files import write_atomically
 from gradelib._names import one_of
-from gradelib.likelihoods import Gaussian, Likelihood
+from gradelib.likelihoods import Bernoulli, Gaussian, Likelihood
 from gradelib.networks import VAE
 
 Loss = Callable[..., Tensor]
@@ -37,27 +37,37 @@ class Fit:
     losses: Tensor
 
 
-def _beta_vae(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    q = model.posterior(x)
+def _beta_vae(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    q = model.posterior(x, check_values=check_values)
     g = model.decoder(q.sample(noise))
-    return objectives.beta_vae(likelihood.log_prob(x, g), q.kl(), beta)
+    return objectives.beta_vae(likelihood.log_prob(x, g), q.kl(), beta, check_values=check_values)
 
 
-def _taylor(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    q = model.posterior(x)
-    g, J = geometry.linearise(model.decoder, q.mean)
-    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g))
-    return objectives.taylor(likelihood.log_prob(x, g), hessian, q.mean, q.covariance, beta)
+def _taylor(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    q = model.posterior(x, check_values=check_values)
+    g, J = geometry.linearise(model.decoder, q.mean, check_values=check_values)
+    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g), check_values=check_values)
+    log_prob = likelihood.log_prob(x, g)
+    return objectives.taylor(log_prob, hessian, q.mean, q.covariance, beta, check_values=check_values)
 
 
-def _grae(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    h = model.posterior(x).mean
-    g, J = geometry.linearise(model.decoder, h)
-    return objectives.grae(likelihood.log_prob(x, g), geometry.gauss_newton(J, likelihood.curvature(x, g)), h, beta)
+def _grae(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    h = model.posterior(x, check_values=check_values).mean
+    g, J = geometry.linearise(model.decoder, h, check_values=check_values)
+    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g), check_values=check_values)
+    return objectives.grae(likelihood.log_prob(x, g), hessian, h, beta, check_values=check_values)
 
 
-def _grae_bound(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    return _grae_column(model, x, noise, beta, likelihood=likelihood, columns=model.d)
+def _grae_bound(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    return _grae_column(model, x, noise, beta, likelihood=likelihood, check_values=check_values, columns=model.d)
 
 
 def _grae_column(
@@ -67,20 +77,21 @@ def _grae_column(
     beta: float | Tensor,
     *,
     likelihood: Likelihood,
+    check_values: bool = True,
     columns: int = 1,
     fraction: float = 1.0,
 ) -> Tensor:
     """GRAE≈ from `columns` columns drawn for each example in the first `fraction` of the batch, itself a random one."""
-    h = model.posterior(x).mean
+    h = model.posterior(x, check_values=check_values).mean
     part = math.ceil(fraction * len(x))
     drawn = noise[:part].topk(columns).indices  # the latents with the largest noise: a fair draw without replacement
-    g, J = geometry.linearise(model.decoder, h, drawn)
-    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g[:part]))
-    return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta)
+    g, J = geometry.linearise(model.decoder, h, drawn, check_values=check_values)
+    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g[:part]), check_values=check_values)
+    return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta, check_values=check_values)
 
 
-# Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β, a likelihood and its own options to a
-# scalar loss. The deterministic ones use the encoder's mean only.
+# Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β, a likelihood, whether to check values, and
+# its own options, to a scalar loss. The deterministic ones use the encoder's mean only.
 OBJECTIVES: dict[str, Loss] = {
     "beta_vae": _beta_vae,
     "taylor": _taylor,
@@ -132,7 +143,7 @@ def fit(
         list(model.parameters()),
         draw=lambda: _batch(x, batch_size, model.d, generator, place),
         losses_of=losses_of,
-        look_at=lambda _, *batch: losses_of(*batch),
+        look_at=lambda _, *batch: loss(model, *batch, beta, check_values=True),
         names=[f"β = {beta}"],
         steps=steps,
         learning_rate=learning_rate,
@@ -179,11 +190,12 @@ def fit_grid(
         rows, noise = (torch.stack([drawn[seed][part] for _, seed in keys]) for part in (0, 1))
         return rows, noise
 
-    def loss_of_one(weights: dict[str, Tensor], *inputs: Tensor) -> Tensor:
-        return functional_call(skeleton, weights, inputs)
+    def loss_of_one(weights: dict[str, Tensor], *inputs: Tensor, check_values: bool = False) -> Tensor:
+        return functional_call(skeleton, weights, inputs, {"check_values": check_values})
 
     def look_at(index: int, *batch: Tensor) -> Tensor:
-        return loss_of_one({name: w[index] for name, w in weights.items()}, *(part[index] for part in (*batch, beta)))
+        own = {name: w[index] for name, w in weights.items()}
+        return loss_of_one(own, *(part[index] for part in (*batch, beta)), check_values=True)
 
     losses = _minimise(
         list(weights.values()),
@@ -208,8 +220,8 @@ class _Loss(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.loss(self.model, *inputs)
+    def forward(self, *inputs: Tensor, check_values: bool) -> Tensor:
+        return self.loss(self.model, *inputs, check_values=check_values)
 
 
 class _Checkpoint:
@@ -265,7 +277,10 @@ def _prepare(
     models: Sequence[VAE],
     options: dict[str, Any],
 ) -> Loss:
-    """The loss of one step, once everything that can be refused has been looked at."""
+    """The loss of one step, once everything that can be refused has been looked at.
+
+    Unlike those in `OBJECTIVES` it has its likelihood and its options, and looks at values only if asked to.
+    """
     loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)]
     _check_options(objective, options, min(model.d for model in models))
     for beta in betas:
@@ -275,13 +290,19 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
-    return partial(loss, likelihood=likelihood or Gaussian(), **options)
+    checking = likelihood or Gaussian()
+    quick = replace(checking, check_values=False) if isinstance(checking, Gaussian | Bernoulli) else checking
+
+    def of_step(*inputs: Any, check_values: bool = False) -> Tensor:
+        used = checking if check_values else quick
+        return loss(*inputs, likelihood=used, check_values=check_values, **options)
+
+    return of_step
 
 
 def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
-    known = [
-        name for name, p in inspect.signature(OBJECTIVES[objective]).parameters.items() if p.default is not p.empty
-    ]
+    parameters = inspect.signature(OBJECTIVES[objective]).parameters
+    known = [name for name, p in parameters.items() if p.default is not p.empty and name != "check_values"]
     for name in options:
         one_of(f"option of {objective}", name, known or ["(it has none)"])
     columns, fraction = options.get("columns", 1), options.get("fraction", 1.0)
@@ -323,7 +344,7 @@ def _minimise(
 ) -> Tensor:
     """Follow Adam down the sum of the models' losses (models); return all of them (steps, models), on the CPU.
 
-    `look_at(index, *batch)` is the loss of one model alone, where every value is looked at: it explains a divergence.
+    `look_at(index, *batch)` is the loss of one model alone and looks at every value: it explains a divergence.
     """
     _input.positive("learning_rate", learning_rate)
     optimiser = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
@@ -333,8 +354,7 @@ def _minimise(
     done = checkpoint.restore(parameters, history, parts)
     for step in trange(done, steps, initial=done, total=steps, leave=False, disable=not _watched()):
         batch = draw()
-        with _input.trusted():
-            losses = losses_of(*batch)
+        losses = losses_of(*batch)
         history[step] = losses.detach()
         if not bool(torch.isfinite(history[step]).all()):
             index = int(torch.isfinite(history[step]).logical_not().nonzero()[0])

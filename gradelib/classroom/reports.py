@@ -25,6 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gradelib import exercises
+from gradelib._colours import LINK, PALETTE, VERDICTS
 from gradelib._files import UNFINISHED, write_atomically
 from gradelib.classroom import Marked
 from gradelib.marker.result import SYMBOLS, WORDS, Result
@@ -244,6 +245,7 @@ def _templates() -> Environment:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    templates.globals |= {"palette": PALETTE, "link": LINK, "verdicts": VERDICTS}
     templates.filters["number"] = lambda value: f"{round(value, 2):g}"
     templates.filters["counted"] = lambda value, thing: f"{value} {thing}{'' if value == 1 else 's'}"
     return templates

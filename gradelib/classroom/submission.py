@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,6 @@ MOST_BYTES = 10 * 10**6
 
 class Refused(ValueError):  # noqa: N818
     """The file is no notebook that can be marked; the message says why."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """The code cells that count, by their number among all code cells, and the digest of the file."""
-
-    cells: tuple[tuple[int, str], ...]
-    sha256: str
 
 
 def fetch(path: Path) -> tuple[bytes, str]:

@@ -29,22 +29,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from gradelib import _svg
+from gradelib._colours import PALETTE
 from gradelib._names import one_of
 
-# Colour by meaning, on a light and on a dark page. Each differs from the others for colour-blind eyes too; the light
-# ones can be read on black as well, so that a notebook without our style sheet shows them in either mode.
-PALETTE = {
-    "ink": ("#1f2328", "#d5dbe1"),
-    "paper": ("#ffffff", "#14181e"),
-    "muted": ("#6e7781", "#8b949e"),
-    "faint": ("#c8ced5", "#3d4652"),
-    "full": ("#2258dc", "#647cff"),
-    "block": ("#25a29f", "#5ce8d4"),
-    "diagonal": ("#ba8a13", "#f0e04a"),
-    "isotropic": ("#8952ab", "#b387d0"),
-    "learned": ("#ce2363", "#e9507a"),
-    "other": ("#9f4a23", "#d99641"),
-}
 COLOURS = {meaning: light for meaning, (light, _) in PALETTE.items()}
 
 # Never colour alone: each meaning has its line and its marker.

@@ -87,8 +87,12 @@ def _outcome(exercise: Exercise, answer: Any, seed: int, run: Run) -> Outcome:
         return _choice_outcome(exercise, answer)
     answer = read(answer, exercise.names)
     if not isinstance(answer, Formula):
-        from gradelib.marker.functions import function_outcome  # which needs torch
-
+        try:
+            from gradelib.marker.functions import function_outcome
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise UnreadableError("no_torch") from None
         return Outcome(*run(partial(function_outcome, answer, exercise, seed), guard.SECONDS))
     if exercise.answer is None:
         raise UnreadableError("wants_function", names=", ".join(exercise.inputs))

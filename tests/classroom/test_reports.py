@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from benchmarks.browser import MISSING, Browser, chromium
-from benchmarks.pages import axe_script, axe_violations
+from benchmarks.page_audit import axe_script, axe_violations
 from gradelib import exercises
 from gradelib.classroom import Marked, reports
 from gradelib.marker.check import mark
@@ -253,7 +253,7 @@ def browser() -> Iterator[Browser]:
 @needs_axe
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_the_reports_keep_nobody_out(results, browser, width, dark):
-    browser.look(width=width, dark=dark)
+    browser.emulate(width=width, dark=dark)
     for name in ("class.html", "reports/bob.html", "reports/gil.html"):
         assert browser.open(results / name) == ([], []), name
         assert axe_violations(browser) == [], name
@@ -263,7 +263,7 @@ def test_the_reports_keep_nobody_out(results, browser, width, dark):
 def test_a_warning_is_legible_in_both_modes(tmp_path, browser):
     write(tmp_path, marked("ada", *RIGHT, sandboxed=False, problem="This file was stopped after 60 seconds."))
     for width, dark in LOOKS:
-        browser.look(width=width, dark=dark)
+        browser.emulate(width=width, dark=dark)
         for name in ("class.html", "reports/ada.html"):
             browser.open(tmp_path / name)
             assert axe_violations(browser) == [], name
@@ -271,7 +271,7 @@ def test_a_warning_is_legible_in_both_modes(tmp_path, browser):
 
 @needs_browser
 def test_the_reports_fit_a_phone(tmp_path, browser):
-    browser.look(width=375)
+    browser.emulate(width=375)
     write(tmp_path, *CLASS, marked("x" * 200, *RIGHT))
     for name in ("class.html", "reports/bob.html", "reports/" + "x" * 120 + "*.html"):
         (path,) = tmp_path.glob(name)

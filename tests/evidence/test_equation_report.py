@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from small_book import FRONT, build, furnish, page
+from small_book import FRONT, build, page, write_configuration
 
 from benchmarks.browser import MISSING, chromium
 
@@ -92,7 +92,7 @@ def write(root: Path, **pages: str) -> None:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book, with the configuration, the extensions and the style of the real one."""
     root = tmp_path_factory.mktemp("book")
-    furnish(root, TOC)
+    write_configuration(root, TOC)
     (root / "book/claims.yml").write_text(CLAIMS)
     (root / "book/errata.yml").write_text(ERRATA)
     write(root, index="# A book\n", report=REPORT, ledger=LEDGER, slips=SLIPS)
@@ -166,10 +166,10 @@ def test_a_slip_leads_to_its_check(root):
 def test_the_keyboard_follows_a_badge_and_print_leaves_it_out(root):
     badge = "document.querySelector('.gl-badge')"
     with chromium() as browser:
-        browser.look(width=375, height=800)
+        browser.emulate(width=375, height=800)
         browser.open(root / "_build/html/book/01-first.html")
-        assert ("link", "Equation (1.1) is checked: go to the check") in browser.spoken()
-        assert ("link", "Back to equation (1.1)") in browser.spoken()
+        assert ("link", "Equation (1.1) is checked: go to the check") in browser.accessibility_tree()
+        assert ("link", "Back to equation (1.1)") in browser.accessibility_tree()
         browser.run(f"{badge}.focus()")
         browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
         assert browser.run("return document.querySelector(':target').id") == "check-eq-first"

@@ -239,7 +239,7 @@ CLOCK = """<script>
 @pytest.fixture
 def stage(browser, pair, tmp_path):
     """A page of its own with one figure of two sliders."""
-    browser.look()
+    browser.emulate()
     script, look = (STATIC_FILES.joinpath(name).read_text(encoding="utf8") for name in ("live.js", "book.css"))
     body = f"<style>{look}</style>{pair.html()}{CLOCK}<script>{script}</script>"
     (tmp_path / "page.html").write_text(f'<!doctype html><meta charset="utf-8">{body}', encoding="utf8")

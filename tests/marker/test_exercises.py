@@ -15,7 +15,7 @@ from gradelib.marker.exercise import Exercise, Mistake
 from gradelib.marker.language import Formula
 from gradelib.marker.parser import parse
 
-ALL = exercises.all()
+ALL = exercises.every()
 SEEDS = range(10)
 
 # The ids that the book was planned with.

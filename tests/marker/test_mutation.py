@@ -23,7 +23,7 @@ from gradelib.marker.language import Formula
 from gradelib.marker.mutation import mutants
 from gradelib.marker.parser import parse
 
-FORMULAS = [exercise for exercise in exercises.all() if exercise.answer]
+FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
 MOST, FEWEST = 2400, 2000
 
 

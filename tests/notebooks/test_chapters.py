@@ -50,7 +50,7 @@ def test_chapter_opens_with_its_question_and_ends_with_a_summary(chapter):
 
 @each_chapter
 def test_exercises_are_known_and_each_has_a_stub_and_a_solution(chapter):
-    known = {exercise.id for exercise in exercises.all()}
+    known = {exercise.id for exercise in exercises.every()}
     asked = [re.findall(r'check\("([\w-]+)"', cell.source) for cell in code_cells(chapter)]
     assert {name for names in asked for name in names} <= known
     stubs, solutions = (

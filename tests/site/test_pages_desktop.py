@@ -1,4 +1,4 @@
-"""Every page as a reader at a desk has it: opened once, every other one in the dark."""
+"""Every page at the width of a desktop, every other one in dark mode: requests, errors, layout shift, axe, figures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from pictures import differing, pixels
+from screenshots import count_differing, pixels
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from table_of_contents import chapters, pages
 
 from benchmarks.browser import Browser
-from benchmarks.pages import DESK, STILL, axe_violations, layout_shift
+from benchmarks.page_audit import DESKTOP, MAX_LAYOUT_SHIFT, axe_violations, layout_shift
 
 # Chapters are long and have the same colours, so those of one chapter in each mode will do.
 WHOLE = "book/06-optimal-covariance.html"
@@ -36,7 +36,7 @@ class Opened(NamedTuple):
 def opened(request, built_book, browser) -> Opened:
     """Each page in turn: pytest runs all tests of one page before it opens the next."""
     number, name = request.param
-    browser.look(width=DESK[0], height=DESK[1], dark=number % 2 == 1)
+    browser.emulate(width=DESKTOP[0], height=DESKTOP[1], dark=number % 2 == 1)
     requests, errors = browser.open(built_book / name)
     return Opened(name, browser, requests, errors, layout_shift(browser))
 
@@ -50,8 +50,8 @@ def test_every_formula_is_set(opened):
     assert opened.browser.run(UNREAD) == []
 
 
-def test_it_stands_still_while_it_loads(opened):
-    assert opened.shift <= STILL
+def test_the_layout_does_not_shift(opened):
+    assert opened.shift <= MAX_LAYOUT_SHIFT
 
 
 # How high the text was when formulas had only been given room, and how high it is, less the bars of those that scroll.
@@ -67,13 +67,13 @@ formulas.forEach((formula, number) => places[number].append(formula));
 return [before, after];"""
 
 
-def test_formulas_take_the_room_that_was_kept_for_them(opened):
+def test_formulas_take_the_room_that_was_reserved(opened):
     before, after = opened.browser.run(HEIGHTS)
     assert before == pytest.approx(after, abs=5)  # pixels, of which a chapter has more than 20 000
 
 
-def test_it_keeps_nobody_out(opened):
-    """Pages in the light; `test_pages_on_a_phone.py` does those in the dark, since axe takes seconds for each."""
+def test_axe_finds_no_violation(opened):
+    """Pages in light mode; `test_pages_phone.py` does those in dark mode, since axe takes seconds for each."""
     if pages().index(opened.name) % 2 == 0:
         assert axe_violations(opened.browser, whole=opened.name == WHOLE or opened.name not in chapters()) == []
 
@@ -113,7 +113,7 @@ def move_and_compare(figure) -> None:
         for label in slider.get_attribute("data-labels").split("\n")[1:]:
             slider.send_keys(Keys.ARROW_RIGHT)
             after = pixels(picture.screenshot_as_png)
-            assert differing(before, after) > 20
+            assert count_differing(before, after) > 20
             assert value.text == label
             assert slider.get_attribute("aria-valuetext").endswith(f"= {label}")
             assert drawing.get_attribute("aria-label") in set(words) - said
@@ -121,7 +121,7 @@ def move_and_compare(figure) -> None:
             before = after
             said.add(drawing.get_attribute("aria-label"))
         slider.send_keys(Keys.HOME)
-        assert differing(first, at_rest(picture)) <= 20
+        assert count_differing(first, at_rest(picture)) <= 20
 
 
 def at_rest(picture) -> np.ndarray:

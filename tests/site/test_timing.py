@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic, and that its command runs; never what a machine's clock says."""
+"""The arithmetic of benchmarks/timing.py, and that the command runs; never what a machine's clock says."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Formulas keep the room that was reserved for them: MathJax in the build and MathJax in the browser agree."""
+"""No layout shift: the size that MathJax computes in the build is the one that it gives formulas in the browser."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import json
 import pytest
 
 from benchmarks.browser import Browser
-from book.extensions.page import layout_shift as steady
-from book.extensions.page import typesetter
+from book.extensions.page import layout_shift, typesetter
 
 FORMULAS = [
     "h",
@@ -41,7 +40,7 @@ def page(request, browser: Browser, tmp_path_factory: pytest.TempPathFactory) ->
     font, size = request.param
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(PAGE.format(size=size, font=font, script=CHTML.as_uri()), encoding="utf8")
-    browser.look()
+    browser.emulate()
     browser.open(file)
     return browser
 
@@ -50,7 +49,7 @@ def page(request, browser: Browser, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("tex", FORMULAS)
 def test_the_size_is_that_of_the_browser(page: Browser, tex: str, display: bool) -> None:
     text = rf"\[{tex}\]" if display else rf"\({tex}\)"
-    width, height, depth, x_height = page.wait_for(MEASURE.replace("TEX", json.dumps(text)))
+    width, height, depth, x_height = page.run_async(MEASURE.replace("TEX", json.dumps(text)))
     size = typesetter.size(tex, display=display)
     pixel = 0 if display else 1  # in the text MathJax adds one above and one below
     assert size.height * x_height + pixel == pytest.approx(height, abs=0.5)
@@ -65,7 +64,7 @@ def test_what_cannot_be_read_has_no_size() -> None:
 
 def reserved(body: str) -> str:
     context = {"body": body}
-    steady.reserve_room(None, "", "", context, None)
+    layout_shift.reserve_formula_sizes(None, "", "", context, None)
     return context["body"]
 
 

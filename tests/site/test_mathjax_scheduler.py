@@ -1,4 +1,4 @@
-"""Formulas are set a few at a time, those on the screen first; MathJax itself is played here."""
+"""mathjax-scheduler.js typesets a few formulas at a time, those on the screen first; MathJax itself is a stub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.browser import Browser
 
-SCRIPT = Path(__file__).parents[2] / "book" / "_static" / "formulas.js"
+SCRIPT = Path(__file__).parents[2] / "book" / "_static" / "mathjax-scheduler.js"
 FORMULAS = 30
 # The formulas stand 200 pixels apart, and two of them are folded away. What is set, and when, is written down.
 PAGE = """<!doctype html><style>.math {{ display: block; height: 200px }}</style>
@@ -29,7 +29,7 @@ def page(browser: Browser, tmp_path: Path) -> Browser:
     spans = [f'<span class="math">{number}</span>' for number in range(FORMULAS)]
     text = PAGE.format(folded="".join(spans[:2]), formulas="".join(spans[2:]), script=SCRIPT.read_text(encoding="utf8"))
     (tmp_path / "page.html").write_text(text, encoding="utf8")
-    browser.look(height=600)
+    browser.emulate(height=600)
     browser.open(tmp_path / "page.html")
     browser.run("scrollTo(0, document.querySelectorAll('.math')[10].offsetTop); MathJax.startup.pageReady()")
     return browser
@@ -37,7 +37,7 @@ def page(browser: Browser, tmp_path: Path) -> Browser:
 
 def step(page: Browser) -> list[list[int]]:
     """Let MathJax finish one step. Returns what has been set so far."""
-    return page.wait_for("const done = arguments[0]; go(); setTimeout(() => done(steps), 20)")
+    return page.run_async("const done = arguments[0]; go(); setTimeout(() => done(steps), 20)")
 
 
 def test_what_is_on_the_screen_comes_first_and_what_is_folded_last(page):

@@ -1,6 +1,7 @@
-"""`python -m benchmarks.pages`, or `make pages`: every page of the built book, measured in headless Chromium.
+"""Audit of the built pages (`make pages`): weight, requests, dead links, alt text, axe, layout shift, overflow.
 
-What the tests bound, this prints, in both modes and at both widths. Lighthouse runs too, where npm has installed it.
+Each page is opened in headless Chromium, in light and dark mode, at the width of a desktop and of a phone. The tests
+bound what is printed here. Lighthouse runs too, where npm has installed it.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from bs4 import BeautifulSoup
 from benchmarks.browser import CHROMIUM, MISSING, Browser, chromium
 
 ROOT = Path(__file__).parent.parent
-DESK, PHONE = (1300, 900), (375, 667)
-STILL = 0.02  # web.dev calls a layout shift of 0.1 good; formulas take the room that was kept for them
+DESKTOP, PHONE = (1300, 900), (375, 667)
+MAX_LAYOUT_SHIFT = 0.02  # web.dev calls 0.1 good (CLS); here room is reserved for formulas
 FOREIGN = ("http", "https", "mailto", "data", "javascript")
-LIGHTHOUSE = ("performance", "accessibility", "best-practices", "seo")
+LIGHTHOUSE_CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 COLUMNS = {
     "html_kb": "HTML kB",
     "loaded_kb": "loaded kB",
     "requests": "requests",
     "foreign": "foreign",
-    "errors": "console",
-    "dead": "dead links",
-    "silent": "no alt",
+    "console": "console",
+    "dead_links": "dead links",
+    "no_alt": "no alt",
     "axe": "axe",
-    "shift_desk": f"shift {DESK[0]}",
+    "shift_desktop": f"shift {DESKTOP[0]}",
     "shift_phone": f"shift {PHONE[0]}",
     "overflow": "overflow",
 }
@@ -48,17 +49,19 @@ COLUMNS = {
 # --- the files
 
 
-def pages_of(book: Path) -> list[Path]:
+def html_pages(book: Path) -> list[Path]:
+    """The HTML files of the built book, without those of its static files."""
     return [page for page in sorted(book.rglob("*.html")) if "_static" not in page.parts]
 
 
 def parse(page: Path) -> BeautifulSoup:
+    """The parsed HTML of a page."""
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 def dead_links(book: Path) -> list[str]:
     """Links and sources of all pages that lead to no file of the book, or to no anchor in it."""
-    soups = {page: parse(page) for page in pages_of(book)}
+    soups = {page: parse(page) for page in html_pages(book)}
     anchors = {page: {tag["id"] for tag in soup.find_all(id=True)} for page, soup in soups.items()}
     dead = []
     for page, soup in soups.items():
@@ -73,17 +76,17 @@ def dead_links(book: Path) -> list[str]:
     return dead
 
 
-def silent_images(soup: BeautifulSoup) -> list[str]:
-    """Images and drawings in the text that a screen reader could not read out."""
+def images_without_alt(soup: BeautifulSoup) -> list[str]:
+    """Images in the text without alt text, and SVG drawings without a role and a label."""
     images = [tag for tag in soup.select("article img") if not tag.get("alt", "").strip()]
     drawings = [tag for tag in soup.select("article svg") if tag.get("role") != "img" or not tag.get("aria-label")]
     return [str(tag)[:100] for tag in images + drawings]
 
 
-# --- the page that stands open in the browser
+# --- the page that is open in the browser
 
-# What stands in the text, reaches beyond an edge of the screen and cannot be scrolled to inside its own box.
-_CUT_OFF = """
+# Elements of the text that overflow the viewport, and that no scroll container holds.
+_OVERFLOW = """
 const edge = document.documentElement.clientWidth + 1;
 const scrolls = (tag) => tag && (/auto|scroll/.test(getComputedStyle(tag).overflowX) || scrolls(tag.parentElement));
 const out = ({ left, right }) => left < -1 || right > edge;
@@ -91,8 +94,8 @@ const beyond = [...document.querySelectorAll("article *")].filter(
   (tag) => tag.getClientRects().length && out(tag.getBoundingClientRect()) && !scrolls(tag));
 return [document.documentElement.scrollWidth, beyond.map((tag) => tag.outerHTML.slice(0, 90))];
 """
-# The sum of all shifts, which is never less than the browser's own score: the worst window of five seconds.
-_SHIFT = """
+# The sum of all layout shifts, never less than CLS, which counts the worst window of five seconds.
+_LAYOUT_SHIFT = """
 const done = arguments[0];
 let sum = 0;
 new PerformanceObserver((list) => {
@@ -100,7 +103,7 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });
 setTimeout(() => done(sum), 100);
 """
-# A heading of a column may be a formula: it is read out from its MathML, in which axe sees no words.
+# axe reports a column head with nothing but a formula (empty-table-header): screen readers read its MathML.
 _AXE = """
 const done = arguments[0];
 const formula = ({ target }) => document.querySelector(target[0])?.querySelector("math");
@@ -111,63 +114,65 @@ axe.run(WHERE, how).then(({ violations }) => done(violations.flatMap(
 """
 
 
-def cut_off(browser: Browser) -> tuple[int, list[str]]:
-    """How wide the page is, and what in its text is cut off at an edge."""
-    width, beyond = browser.run(_CUT_OFF)
+def horizontal_overflow(browser: Browser) -> tuple[int, list[str]]:
+    """The scroll width of the page in pixels, and the elements of its text that overflow the viewport."""
+    width, beyond = browser.run(_OVERFLOW)
     return width, beyond
 
 
 def layout_shift(browser: Browser) -> float:
-    """How much of the first screen jumped, and how far, since the page was opened: 0 is still, 0.1 is felt."""
-    return browser.wait_for(_SHIFT)
+    """The cumulative layout shift since the page was opened: 0 for none, 0.1 is noticed."""
+    return browser.run_async(_LAYOUT_SHIFT)
 
 
 def axe_script() -> str | None:
-    """The text of axe-core, which one of the packages of the tests brings along; None without that package."""
+    """The source of axe-core, which the package axe-playwright-python contains; None without that package."""
     package = importlib.util.find_spec("axe_playwright_python")  # found, not imported: nothing here needs Playwright
-    return package and Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+    if package is None or not package.submodule_search_locations:
+        return None
+    return Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
 
 
 def axe_violations(browser: Browser, *, whole: bool = True) -> list[str]:
-    """What axe-core finds that keeps people out: the rule, and where it is broken.
+    """The accessibility violations that axe-core finds: rule and element.
 
-    With `whole=False` it does not look into formulas and code, nor at contrasts, which takes most of its time.
+    With `whole=False` it skips formulas, code and colour contrast, which take most of its time.
     """
     browser.run(f"{axe_script()}; window.axe = axe")
     where = "document" if whole else '{ exclude: [["mjx-container"], [".highlight"]] }'
-    return browser.wait_for(_AXE.replace("WHERE", where).replace("WHOLE", str(whole).lower()))
+    return browser.run_async(_AXE.replace("WHERE", where).replace("WHOLE", str(whole).lower()))
 
 
-def loaded(browser: Browser) -> tuple[int, float]:
-    """How many files the page asked for, itself included, and their size in kB as they lie on the disk."""
-    files = {Path(unquote(urlsplit(url).path)) for url in browser.sent if url.startswith("file:")}
+def transferred(browser: Browser) -> tuple[int, float]:
+    """How many files the page requested, itself included, and their uncompressed size in kB."""
+    files = {Path(unquote(urlsplit(url).path)) for url in browser.requests if url.startswith("file:")}
     return len(files), sum(file.stat().st_size for file in files if file.is_file()) / 1000
 
 
-# --- all of it
+# --- the table
 
 
 def measure(browser: Browser, page: Path, dead: list[str], name: str) -> dict[str, Any]:
-    """The row of one page."""
-    row: dict[str, Any] = {"html_kb": page.stat().st_size / 1000, "silent": silent_images(parse(page))}
-    row["dead"] = [link for link in dead if link.startswith(f"{name} →")]
-    row["axe"], row["foreign"], row["errors"] = set(), [], []
-    for (width, height), shift in ((DESK, "shift_desk"), (PHONE, "shift_phone")):
+    """The row of one page: a number or a list of findings for each of COLUMNS."""
+    row: dict[str, Any] = {"html_kb": page.stat().st_size / 1000, "no_alt": images_without_alt(parse(page))}
+    row["dead_links"] = [link for link in dead if link.startswith(f"{name} →")]
+    row["axe"], row["foreign"], row["console"] = set(), [], []
+    for (width, height), shift in ((DESKTOP, "shift_desktop"), (PHONE, "shift_phone")):
         for dark in (False, True):
-            browser.look(width=width, height=height, dark=dark)
+            browser.emulate(width=width, height=height, dark=dark)
             foreign, errors = browser.open(page)
             row["foreign"] += foreign
-            row["errors"] += errors
+            row["console"] += errors
             row[shift] = max(row.get(shift, 0), layout_shift(browser))
             if axe_script():
                 row["axe"] |= set(axe_violations(browser))
-    row["overflow"] = cut_off(browser)[0] - PHONE[0]
-    row["requests"], row["loaded_kb"] = loaded(browser)
+    row["overflow"] = horizontal_overflow(browser)[0] - PHONE[0]
+    row["requests"], row["loaded_kb"] = transferred(browser)
     return row | {"axe": sorted(row["axe"])}
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """All rows below each other; a list counts as its length."""
+    """The rows as text; a list of findings is shown as its length."""
     head = ["page", *COLUMNS.values()]
     lines = [head, *([name, *(_cell(row[key]) for key in COLUMNS)] for name, row in rows.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -186,8 +191,8 @@ def _cell(value: Any) -> str:
 # --- Lighthouse
 
 
-class _Compressed(http.server.SimpleHTTPRequestHandler):
-    """A host like those on the web: texts travel compressed, and silence on the console."""
+class _GzipHandler(http.server.SimpleHTTPRequestHandler):
+    """A quiet file server that compresses text with gzip, as hosts of static sites do."""
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
@@ -206,13 +211,13 @@ class _Compressed(http.server.SimpleHTTPRequestHandler):
         return self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """No access log."""
 
 
 @contextmanager
-def served(book: Path) -> Iterator[str]:
-    """The book on a port of this machine."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Compressed, directory=str(book)))
+def serve(book: Path) -> Iterator[str]:
+    """Serve the book on a free local port."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_GzipHandler, directory=str(book)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -221,18 +226,21 @@ def served(book: Path) -> Iterator[str]:
 
 
 def lighthouse_command() -> list[str] | None:
-    """How to start Lighthouse: from the PATH, or as npx finds it installed; None where it is nowhere."""
+    """The command of Lighthouse: from the PATH, or installed where npx finds it; None otherwise."""
     if found := shutil.which("lighthouse"):
         return [found]
-    npx = [shutil.which("npx"), "--no-install", "lighthouse"]
-    there = npx[0] and subprocess.run([*npx, "--version"], capture_output=True, check=False).returncode == 0
-    return npx if there else None
+    if (npx := shutil.which("npx")) is None:
+        return None
+    command = [npx, "--no-install", "lighthouse"]
+    done = subprocess.run([*command, "--version"], capture_output=True, check=False)
+    return command if done.returncode == 0 else None
 
 
 def lighthouse(command: list[str], address: str, form: str) -> dict[str, int]:
-    """Lighthouse's scores, out of 100, on a desk or a phone."""
+    """Lighthouse's scores, out of 100; `form` is desktop or mobile."""
     flags = ["--quiet", "--output=json", "--chrome-flags=--headless=new --no-sandbox --disable-gpu"]
-    flags += [f"--only-categories={','.join(LIGHTHOUSE)}", *(["--preset=desktop"] if form == "desktop" else [])]
+    flags += [f"--only-categories={','.join(LIGHTHOUSE_CATEGORIES)}"]
+    flags += ["--preset=desktop"] if form == "desktop" else []
     done = subprocess.run(
         [*command, address, *flags],
         env={**os.environ, "CHROME_PATH": str(CHROMIUM)},
@@ -248,14 +256,14 @@ def lighthouse(command: list[str], address: str, form: str) -> dict[str, int]:
 
 def main() -> None:
     """Measure all pages, or those whose names hold one of the words given."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.page_audit", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="word", help="only pages whose name holds one of these words")
     parser.add_argument("--book", type=Path, default=ROOT / "_build" / "html", help="the built book (_build/html)")
     parser.add_argument("--json", type=Path, help="also write all findings to this file")
     arguments = parser.parse_args()
     if MISSING:
         parser.exit(1, f"Measuring pages {MISSING}.\n")
-    names = {page: page.relative_to(arguments.book).as_posix() for page in pages_of(arguments.book)}
+    names = {page: page.relative_to(arguments.book).as_posix() for page in html_pages(arguments.book)}
     wanted = [page for page, name in names.items() if any(word in name for word in arguments.words or [""])]
     dead = dead_links(arguments.book)
     with chromium() as browser:
@@ -267,8 +275,8 @@ def main() -> None:
     if axe_script() is None:
         print("axe was not run: it needs axe-playwright-python, which requirements.txt names.")
     if command := lighthouse_command():
-        print("\nLighthouse: " + ", ".join(LIGHTHOUSE) + "; other work on the machine lowers the first")
-        with served(arguments.book) as address:
+        print("\nLighthouse: " + ", ".join(LIGHTHOUSE_CATEGORIES) + "; other work on the machine lowers the first")
+        with serve(arguments.book) as address:
             for name, row in rows.items():
                 row["lighthouse"] = {form: lighthouse(command, address + name, form) for form in ("desktop", "mobile")}
                 print(name, *(f"{form} {[*scores.values()]}" for form, scores in row["lighthouse"].items()), sep="  ")

@@ -12,6 +12,6 @@ def pixels(picture: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
 
 
-def differing(one: np.ndarray, other: np.ndarray) -> int:
+def count_differing(one: np.ndarray, other: np.ndarray) -> int:
     """How many pixels of two pictures clearly differ."""
     return int((np.abs(one - other).max(axis=2) > 40).sum())
