@@ -24,7 +24,7 @@ from gradelib.classroom import slicing
 from gradelib.classroom.wire import MOST_ENTRIES, Channel, Ended, entries, pack, unpack
 from gradelib.marker.failure import Failure
 from gradelib.marker.language import Formula, UnreadableError
-from gradelib.marker.reading import is_blank, outside_names, read, type_name
+from gradelib.marker.reading import choice_text, is_blank, outside_names, read, type_name
 
 _TASK_BYTES = 2**26
 
@@ -124,8 +124,8 @@ def _form(answer: Any, names: Sequence[str]) -> dict[str, Any]:
     try:
         if is_blank(answer):
             return {"blank": True}
-        if type(answer) is str:
-            return {"text": answer[:100_000]}
+        if (text := choice_text(answer)) is not None:
+            return {"text": text[:100_000]}
         found = read(answer, names)
     except UnreadableError as error:
         return {"unreadable": str(error)}

@@ -164,12 +164,12 @@ EXERCISES = [
                 (
                     "every image",
                     "trade",
-                ): "If lowering the price costs something else, does the optimum pay it in full?",
+                ): "If lowering the price costs something, does an optimum pay it in full?",
                 ("every image", "determinant"): "Does the determinant of P(x) alone say anything about its blocks?",
                 (
                     "on average",
                     "free rotation",
-                ): "Your reason would do more than make a mean zero. Does it hold at all?",
+                ): "Your reason would do more than make a mean zero. Does it hold?",
                 ("on average", "trade"): "Which term of the loss looks at a mean over images before it is squared?",
                 ("on average", "determinant"): "A determinant belongs to one image. Where would a mean come from?",
                 ("may stay", "free rotation"): "With such a rotation, would an optimum leave anything off the blocks?",

@@ -111,8 +111,6 @@ def _choice_outcome(exercise: Exercise, answer: Any) -> Outcome:
         if pair == exercise.choice.right:
             return Outcome("correct", sentence("correct"))
         return Outcome("incorrect", exercise.choice.hints[pair], " because ".join(pair))
-    if len(letters) + len(numbers) == 1:
-        raise UnreadableError("choice_half", example=example)
     raise UnreadableError("wants_choice", example=example, options=", ".join(options), reasons=", ".join(reasons))
 
 

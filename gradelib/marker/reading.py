@@ -106,9 +106,10 @@ def choice_text(answer: object) -> str | None:
     """A choice and a reason as one text, "B 2", from a text or a pair; None for anything else."""
     if type(answer) is dict and len(answer) == 2:
         answer = tuple(answer.values())
-    if _is_a(answer, list, tuple) and len(answer) == 2 and all(_is_a(part, str, int) for part in answer):  # type: ignore
-        return " ".join(str(part) for part in answer)  # type: ignore[attr-defined]
-    return answer if type(answer) is str else None
+    if isinstance(answer, list | tuple) and _is_a(answer, list, tuple) and len(answer) == 2:
+        typed, plain = (any(_is_a(part, str) for part in answer), all(_is_a(part, str, int) for part in answer))
+        return " ".join(str(part) for part in answer) if typed and plain else None
+    return str(answer) if _is_a(answer, str, int) else None
 
 
 def type_name(value: object) -> str:

@@ -126,7 +126,7 @@ def test_fifty_digits_are_really_fifty() -> None:
         ("1 if beta else 2", "conditions"),
         ("beta == 1", "without comparisons"),
         ("beta//2", "single /"),
-        ("'beta' + 'J'", "quotation marks"),
+        ('"beta" + 2', "quotation marks"),
         ("1j", "Only real numbers"),
         ("True", "Only real numbers"),
         ("10**7 + 10000000", "number over"),
