@@ -150,9 +150,7 @@ def run_jobs(
     return failures
 
 
-def _outcomes(
-    left: dict[str, Callable[[], R | Failure]], where: Where
-) -> Generator[tuple[str, R | Failure], None, None]:
+def _outcomes(left: dict[str, partial[R | Failure]], where: Where) -> Generator[tuple[str, R | Failure], None, None]:
     """The results and failures of the tasks in `left`, as they come, each once; in the end `left` is empty."""
     deaths: Counter[str] = Counter()
     while left:
@@ -182,26 +180,24 @@ def _next_round(left: Mapping[str, Job], deaths: Counter[str], where: Where) -> 
     return dict(left), len(left) if where.scheduler else min(len(left), where.workers or cpu_count())
 
 
-def _completed(
-    executor: Executor, tasks: Mapping[str, Callable[[], R]], window: int
-) -> Iterator[tuple[str, Future[R]]]:
+def _completed(executor: Executor, tasks: Mapping[str, partial[R]], window: int) -> Iterator[tuple[str, Future[R]]]:
     """Submit the tasks, at most `window` at a time, and yield each with its future when that is done.
 
     A broken executor takes no more tasks; those that it has not taken are left out.
     """
-    waiting, finished = iter(tasks.items()), SimpleQueue[tuple[str, Future[R]]]()
-    in_flight = 0
+    waiting, in_flight, finished = iter(tasks.items()), dict[Future[R], str](), SimpleQueue[Future[R]]()
     while True:
         try:
-            for key, task in islice(waiting, window - in_flight):
-                executor.submit(task).add_done_callback(lambda future, key=key: finished.put((key, future)))
-                in_flight += 1
+            for key, task in islice(waiting, window - len(in_flight)):
+                future = executor.submit(task)
+                in_flight[future] = key
+                future.add_done_callback(finished.put)
         except BrokenExecutor:
             waiting = iter(())
         if not in_flight:
             return
-        yield finished.get()
-        in_flight -= 1
+        future = finished.get()
+        yield in_flight.pop(future), future
 
 
 def _attempt(function: Callable[[Job], R], key: str, job: Job) -> R | Failure:
@@ -236,7 +232,7 @@ def _worker_death(where: Where) -> type[Exception]:
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     with _connect(address) as client:
-        yield client.get_executor(pure=False)  # pure: two equal jobs would be one
+        yield client.get_executor(pure=False)  # a job that runs again is a new task
 
 
 @contextmanager

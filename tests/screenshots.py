@@ -9,6 +9,7 @@ from PIL import Image
 
 
 def pixels(picture: bytes) -> np.ndarray:
+    """The pixels of a PNG file, (height, width, 3), 0 to 255."""
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import json
 import os
 import signal
@@ -281,16 +282,7 @@ def test_a_key_that_can_name_no_file_is_refused(key, tmp_path):
 # --- the bar and the options
 
 
-class Terminal:
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
+class Terminal(io.StringIO):
     def isatty(self):
         return True
 
@@ -304,7 +296,7 @@ def test_the_bar_is_for_those_who_watch(tmp_path, monkeypatch, capfd):
         terminal = Terminal()
         monkeypatch.setattr(sys, "stderr", terminal)
         run(function, squares(tmp_path, 6), ONE, **options)
-        return terminal.text
+        return terminal.getvalue()
 
     assert "jobs: 100%" in seen()
     assert "failed=2" in seen(fragile)

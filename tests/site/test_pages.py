@@ -48,38 +48,38 @@ def test_a_dead_link_is_found(tmp_path):
     assert dead_links(tmp_path) == ["a.html → #gone", "a.html → gone.png", "a.html → b.html#no"]
 
 
-def test_every_figure_can_be_read_out(built_book):
+def test_every_figure_has_alt_text(built_book):
     assert {page.name: silent for page in html_pages(built_book) if (silent := images_without_alt(parse(page)))} == {}
 
 
-def test_a_silent_figure_is_found():
+def test_a_figure_without_alt_text_is_found():
     silent = '<img src="a.png"><img src="b.png" alt=" "><svg aria-label="no role"></svg><svg role="img"></svg>'
     spoken = '<img src="c.png" alt="c"><svg role="img" aria-label="d"></svg>'
     assert len(images_without_alt(BeautifulSoup(f"<article>{silent}{spoken}</article>", "html.parser"))) == 4
 
 
-# A dollar, the name of a command, or the marks of Markdown and MyST, which no reader should see.
+# Raw source on a page: a dollar, the name of a TeX command, or marks of Markdown and MyST.
 RAW = re.compile(r"\$|\\[A-Za-z]+|\*\*|\]\(|\{\w+\}`")
 
 
 def raw_text(soup: BeautifulSoup) -> list[str]:
-    """What stands on a page as the author typed it, where it is neither code nor a formula that MathJax will set."""
+    """Raw source in the text of a page, outside of code and of formulas."""
     for formula in soup.select(".math, pre, code, script, svg"):
         formula.decompose()
     return [piece for article in soup.select("article") for piece in article.stripped_strings if RAW.search(piece)]
 
 
-def test_no_formula_and_no_mark_is_left_as_it_was_typed(built_book):
+def test_no_raw_source_is_left(built_book):
     """A line of the source that begins with a minus makes a list in the middle of a formula, for one."""
     assert {page.name: raw for page in html_pages(built_book) if (raw := raw_text(parse(page)))} == {}
 
 
-def test_what_was_left_as_it_was_typed_is_found():
+def test_raw_source_is_found():
     text = r"<article><p>$a</p><p>\beta</p><p>{ref}`a`</p><pre>$ a</pre><span class='math'>\(\beta\)</span></article>"
     assert raw_text(BeautifulSoup(text, "html.parser")) == ["$a", r"\beta", "{ref}`a`"]
 
 
-def test_a_name_on_a_page_names_one_thing(built_book):
+def test_ids_are_unique(built_book):
     for page in html_pages(built_book):
         names = Counter(tag["id"] for tag in parse(page).find_all(id=True))
         assert [name for name, times in names.items() if times > 1] == [], page.name
@@ -138,7 +138,7 @@ def test_launch_and_download_buttons_lead_to_the_notebook(built_book):
 # --- the browser
 
 
-def test_a_request_and_an_error_are_noticed(tmp_path, browser):
+def test_a_foreign_request_and_a_console_error_are_found(tmp_path, browser):
     browser.emulate()
     page = tmp_path / "page.html"
     page.write_text('<img src="https://example.invalid/a.png"><img src="gone.png"><script>console.error("oh")</script>')
@@ -148,7 +148,7 @@ def test_a_request_and_an_error_are_noticed(tmp_path, browser):
     assert any("oh" in error for error in errors)
 
 
-def test_what_is_too_wide_is_noticed(tmp_path, browser):
+def test_horizontal_overflow_is_found(tmp_path, browser):
     browser.emulate(width=PHONE[0], height=PHONE[1])
     page = tmp_path / "page.html"
     phone = '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -179,7 +179,7 @@ wait();"""
 
 
 def test_the_search_works_from_a_file(built_book, browser):
-    """Without a server a page may read no other: the list comes without excerpts, and without complaints."""
+    """From file:// a page may fetch no other: the results come without excerpts and without console errors."""
     browser.emulate()
     _, errors = browser.open(built_book / "search.html", query="?q=amortisation")
     links = browser.run_async(LISTED)
@@ -206,13 +206,13 @@ def test_text_and_a_frame_are_there_without_scripts(built_book, browser):
         assert (np.abs(seen - seen[0, 0]).max(axis=2) > 100).mean() > 0.005
 
 
-# What of all that fits a selector can be seen.
+# The visible elements of a selector.
 VISIBLE = """return [...document.querySelectorAll(arguments[0])]
   .filter((part) => part.checkVisibility({ visibilityProperty: true })).map((part) => part.outerHTML.slice(0, 90))"""
 ONLY_ON_A_SCREEN = ".gl-slider, .gl-words, .gl-badge, .bd-sidebar, .prev-next-area, .toggle-button, article summary"
 
 
-def test_paper_shows_a_still_and_the_solutions_and_nothing_to_press(built_book, browser):
+def test_print_shows_stills_and_solutions_and_no_controls(built_book, browser):
     for page in live_pages(built_book)[::4]:  # one style sheet serves all
         browser.emulate(dark=True)
         browser.open(page)

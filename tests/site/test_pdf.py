@@ -1,4 +1,4 @@
-"""A small book on paper: what LaTeX gets to read, and, where LaTeX is there, the file that comes of it."""
+"""The PDF of a small book: the LaTeX source that is written, and, where LaTeX is installed, the file."""
 
 from __future__ import annotations
 
