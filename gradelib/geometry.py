@@ -54,15 +54,15 @@ def refuse_mixing(g: Function, z: Tensor) -> None:
     moved = z if z.ndim < 2 else torch.cat([z[:1], 2 * z[1:] + 1])
     with torch.no_grad():
         before, after = (_input.entries(g(points)) for points in (z, moved))
-    if before.shape[:-1] != z.shape[:-1]:
+    if before.ndim != z.ndim or before.shape[:-1] != z.shape[:-1]:
         return  # the caller says what is wrong with such a g
     first = slice(None) if z.ndim < 2 else slice(1)
     # By rounding, a matrix product of the same rows may differ a little.
     if (before[first] - after[first]).abs().max() > before[first].abs().max() * torch.finfo(before.dtype).eps ** 0.6:
         raise ValueError(
             "g must treat each example on its own, but its value at the first one depends on the others in the batch, "
-            "or on chance. Is there a mean or softmax over the batch, batch normalisation or dropout? For the last two, "
-            "call eval() on the network."
+            "or on chance. Is there a mean or softmax over the batch, batch normalisation or dropout? For the last "
+            "two, call eval() on the network."
         )
 
 

@@ -18,10 +18,10 @@ ROOMS = {
     "marker": {"marker"},
     "exercises": {"exercises"},
     "mathematics": {"likelihoods", "posteriors", "geometry", "objectives", "networks"},
-    "models": {"datasets", "training", "evaluation"},
+    "models": {"datasets", "optimisers", "training", "evaluation"},
     "evidence": {"equations", "claims"},
     "figures": {"figures"},
-    "experiments": {"sweeps"},
+    "experiments": {"experiments"},
     "classroom": {"classroom"},
     "commands": {"cli"},
 }

@@ -24,8 +24,8 @@ def text(name: str) -> str:
 def named_paths(name: str) -> list[str]:
     """The files and folders that a page names in code type; a name without a folder lies in that of the one before."""
     found, folder = [], ""
-    for code in re.findall(r"`([^`\n]+)`", text(name)):
-        if re.fullmatch(r"[\w./-]*(/|\w\.(md|py|yml|txt|cff|ipynb|toml))|LICENSE", code):
+    for code in " ".join(re.findall(r"`([^`\n]+)`", text(name))).split():
+        if re.fullmatch(r"[\w./-]*(/|\w\.(md|py|yml|txt|cff|ipynb|toml))|LICENSE|tests/.*", code):
             here = code if "/" in code or (ROOT / code).exists() else folder + code
             folder = here.rpartition("/")[0] + "/" if "/" in here else ""
             found.append(here)

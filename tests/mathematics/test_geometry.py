@@ -303,7 +303,11 @@ def test_a_function_that_mixes_its_examples_is_refused(g: object) -> None:
 def test_normalisation_and_dropout_mix_nothing_in_evaluation_mode(layer: torch.nn.Module) -> None:
     z = torch.randn(4, 2, dtype=torch.float64)
     assert geometry.jacobian(torch.nn.Sequential(LINEAR, layer).eval(), z).shape == (4, 5, 2)
-    assert geometry.jacobian(torch.nn.Sequential(LINEAR, torch.nn.Dropout()), z[0]).isfinite().all()
+
+
+def test_chance_is_refused_for_a_single_example_too() -> None:
+    with pytest.raises(ValueError, match="or on chance"):
+        geometry.jacobian(torch.nn.Sequential(LINEAR, torch.nn.Dropout()), torch.ones(2, dtype=torch.float64))
 
 
 def test_a_function_with_data_for_each_example_mixes_nothing() -> None:
