@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 
-from gradelib import _records
+from gradelib import records
 
 
 class ClaimError(AssertionError):
@@ -30,8 +30,8 @@ class Claim:
 
     __repr__ = __str__
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return _records.mimebundle("claim", str(self), asdict(self))
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return records.mimebundle("claim", self.name, str(self), asdict(self))
 
 
 def claim(name: str, holds: object, measured: str) -> Claim:

@@ -33,11 +33,9 @@ from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solut
 from sphinx_proof.nodes import NODE_TYPES, proof_node, unenumerable_node
 
 from book.extensions import metadata
-from book.extensions.evidence.domain import equation_link
 from book.extensions.page import typesetter
 from book.extensions.pdf.make import NUMBERS_FILE
 from book.extensions.site import site_url
-from gradelib import _records
 from gradelib._files import write_atomically
 from gradelib.figures import COLOURS
 
@@ -95,7 +93,7 @@ def configure_latex(app: Sphinx, config: Config) -> None:
 
 
 class Outputs(SphinxPostTransform):
-    """Pictures and records, of which LaTeX would only show the words, before their form is chosen."""
+    """Pictures, of which LaTeX would only show the words, before their form is chosen."""
 
     default_priority = 3
     formats = ("latex",)
@@ -105,8 +103,6 @@ class Outputs(SphinxPostTransform):
             html = next((form.astext() for form in bundle if form.get("mime_type") == "text/html"), "")
             if 'class="gl-picture"' in html:
                 bundle.replace_self(self.figure(html, _page(bundle)))
-            elif record := _records.read(html):
-                bundle.replace_self(self.line(*record))
 
     def figure(self, html: str, page: str) -> nodes.figure:
         root = ElementTree.fromstring(html)
@@ -125,14 +121,6 @@ class Outputs(SphinxPostTransform):
         if not path.exists():
             svg_to_pdf(text, path)
         return name
-
-    def line(self, kind: str, data: dict[str, Any], text: str) -> nodes.container:
-        """What a check or a claim says; the label of the equation becomes its number."""
-        name = data["label"] if kind == "check" else data["name"]
-        before, _, after = text.partition(name)
-        number = equation_link(self.app, "", name) or nodes.Text(name)
-        words = nodes.paragraph("", "", nodes.Text(before), number, nodes.Text(after))
-        return nodes.container("", words, classes=["glrecord"])
 
 
 def _is_bundle(node: nodes.Node) -> bool:
