@@ -146,10 +146,10 @@ def fit(
     how = (objective, options, likelihood, beta, seed, noise_seed, batch_size, learning_rate, _name_of(optimiser))
     generator = torch.Generator().manual_seed(seed)
     other = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
-    rows, price = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
+    rows, beta_there = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
 
     def losses_of(chosen: Tensor, noise: Tensor, check_values: bool = False) -> Tensor:
-        return loss(model, rows[chosen], noise, price, check_values=check_values).unsqueeze(0)
+        return loss(model, rows[chosen], noise, beta_there, check_values=check_values).unsqueeze(0)
 
     def look_at(_: int, chosen: Tensor, noise: Tensor) -> Tensor:
         return losses_of(chosen, noise, check_values=True)
