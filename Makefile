@@ -8,7 +8,7 @@ RUN := $(shell find gradelib -name '*.py') book/extensions/notebooks/execution.p
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf test notebooks words experiments bench pages lint clean
+.PHONY: help install book pdf test notebooks words experiments bench gpu pages lint clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ experiments: $(INSTALLED)  ## do the recorded runs that are missing (SOURCE=fold
 
 bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
+
+gpu: $(INSTALLED)  ## measure on a GPU for at most eight minutes, into gpu.json (SOURCE=folder of MNIST for rows, too)
+	$(BIN)/python -m benchmarks.gpu $(if $(SOURCE),--source "$(SOURCE)")
 
 pages: book  ## measure every page in headless Chromium
 	$(BIN)/python -m benchmarks.page_audit

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -16,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from small_book import FRONT, NOTEBOOKS, build, page, write_configuration
 
 from benchmarks.browser import MISSING, Browser, chromium
-from book.extensions.page import reading_time
+from book.extensions.page import reading_time, tooltips
 
 ROOT = Path(__file__).parents[2]
 FIRST = """\
@@ -226,6 +227,17 @@ def test_notebooks_stay_as_they_are(root):
     text = (root / "_build/notebooks/book/01-first.ipynb").read_text(encoding="utf8")
     assert "Hidden are *latents*, and a latent" in text
     assert not re.search(r"gl-|minutes to read|Hidden:|glossary", text)
+
+
+def test_terms_of_other_processes_are_merged_and_those_of_a_page_cleared():
+    ours, theirs = (tooltips.TermDomain(SimpleNamespace(domaindata={})) for _ in range(2))
+    ours.terms["a"] = [tooltips.Term("latent", "a", "", ())]
+    theirs.terms["b"] = [tooltips.Term("code", "b", "", ())]
+    theirs.terms["a"] = []
+    ours.merge_domaindata(["b"], theirs.data)
+    assert [term.word for term in ours.all] == ["latent", "code"]
+    ours.clear_doc("a")
+    assert [term.word for term in ours.all] == ["code"]
 
 
 # --- the browser
