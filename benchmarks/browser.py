@@ -82,7 +82,7 @@ def chromium() -> Iterator[Browser]:
     """A running Chromium, ended with the `with` block."""
     with TemporaryDirectory() as profile:
         options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
+        options.binary_location = str(CHROMIUM)
         for flag in (*_FLAGS, f"user-data-dir={profile}"):
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})

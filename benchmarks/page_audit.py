@@ -66,7 +66,7 @@ def dead_links(book: Path) -> list[str]:
     dead = []
     for page, soup in soups.items():
         for tag in soup.find_all(lambda tag: tag.get("href") or tag.get("src")):
-            link = urlsplit(tag.get("href") or tag.get("src"))
+            link = urlsplit(str(tag.get("href") or tag.get("src")))
             if link.scheme in FOREIGN or tag.name == "use":
                 continue
             target = (page.parent / unquote(link.path)).resolve() if link.path else page
@@ -78,7 +78,7 @@ def dead_links(book: Path) -> list[str]:
 
 def images_without_alt(soup: BeautifulSoup) -> list[str]:
     """Images in the text without alt text, and SVG drawings without a role and a label."""
-    images = [tag for tag in soup.select("article img") if not tag.get("alt", "").strip()]
+    images = [tag for tag in soup.select("article img") if not str(tag.get("alt", "")).strip()]
     drawings = [tag for tag in soup.select("article svg") if tag.get("role") != "img" or not tag.get("aria-label")]
     return [str(tag)[:100] for tag in images + drawings]
 
@@ -198,7 +198,8 @@ class _GzipHandler(http.server.SimpleHTTPRequestHandler):
         path = Path(self.translate_path(self.path))
         path = path / "index.html" if path.is_dir() else path
         if path.suffix not in (".html", ".css", ".js", ".svg") or not path.is_file():
-            return super().do_GET()
+            super().do_GET()
+            return
         body = gzip.compress(path.read_bytes(), 6)
         self.send_response(200)
         for name, value in {
@@ -208,7 +209,7 @@ class _GzipHandler(http.server.SimpleHTTPRequestHandler):
         }.items():
             self.send_header(name, value)
         self.end_headers()
-        return self.wfile.write(body)
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """No access log."""

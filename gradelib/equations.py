@@ -20,15 +20,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from gradelib import _records
+from gradelib import records
 from gradelib._names import one_of
 from gradelib.marker.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
 from gradelib.marker.domains import ALWAYS, NOTATION, Point
-from gradelib.marker.language import Formula, Misfit, Undefined
+from gradelib.marker.language import Formula, ShapeError, UndefinedError
 from gradelib.marker.mutation import mutants
 from gradelib.marker.reading import read
 
@@ -45,7 +45,8 @@ class EquationError(AssertionError):
     """An equation that does not hold, or whose check lets a wrong one pass."""
 
 
-class Excused(NamedTuple):
+@dataclass(frozen=True)
+class Excused:
     """A mutant that passes the check too, and why it may; `change` is what was done to the formula."""
 
     mutant: str
@@ -58,7 +59,8 @@ class Check:
     """A passed check of the equation `label`.
 
     `tried` counts the mutants that the same check refused, `same` those that only write the same function differently,
-    and `excused` names those that pass it too, with reasons.
+    and `excused` names those that pass it too, with reasons. `evidence` says whether the two sides were compared as
+    numbers or as expressions.
     """
 
     label: str
@@ -67,6 +69,7 @@ class Check:
     tried: int
     same: int
     excused: tuple[Excused, ...] = ()
+    evidence: Literal["numeric", "exact"] = "numeric"
 
     def __str__(self) -> str:
         wrong = f"{self.tried} wrong variants refused" if self.tried else "no formula to vary"
@@ -76,9 +79,8 @@ class Check:
 
     __repr__ = __str__
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        data = asdict(self) | {"excused": [excused._asdict() for excused in self.excused]}
-        return _records.mimebundle("check", str(self), data)
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return records.mimebundle("check", self.label, str(self), asdict(self))
 
 
 def identity(
@@ -248,7 +250,7 @@ def _refusal(test: Test, a: Side, b: Side) -> str | None:
     """Why the claim fails; a side that has no value, or a shape that does not fit, is a failure too."""
     try:
         return test(a, b)
-    except (Misfit, Undefined) as error:
+    except (ShapeError, UndefinedError) as error:
         return str(error)
 
 

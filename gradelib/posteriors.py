@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -195,10 +196,18 @@ def from_encoder(
     scales = (0.5 * log_variance).exp().expand_as(mean)
     if not below.shape[-1]:
         return Posterior(mean, scales, check_values=check_values)
-    rows, columns = torch.tril(same_block(d, block_size(family, d, block), output.device), -1).nonzero(as_tuple=True)
+    rows, columns = _below_diagonal(d, block_size(family, d, block), output.device)
     factor = torch.diag_embed(scales)
     factor[..., rows, columns] = below
     return Posterior(mean, factor, check_values=check_values)
+
+
+@lru_cache(maxsize=16)  # `nonzero` makes the host wait for a GPU, which must not happen at every step
+def _below_diagonal(d: int, block: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what lies below the diagonal in the diagonal blocks."""
+    with torch.inference_mode(False):
+        rows, columns = torch.tril(same_block(d, block, device), -1).nonzero(as_tuple=True)
+    return rows, columns
 
 
 def same_block(d: int, block: int, device: torch.device) -> Tensor:

@@ -14,14 +14,14 @@ MODULES = sorted((ROOT / "gradelib").rglob("*.py"))
 
 # Every module or package of `gradelib`, by room. Those with an underscore in front are foundations, too.
 ROOMS = {
-    "foundations": {"parallel"},
+    "foundations": {"parallel", "records"},
     "marker": {"marker"},
     "exercises": {"exercises"},
     "mathematics": {"likelihoods", "posteriors", "geometry", "objectives", "networks"},
-    "models": {"datasets", "training", "evaluation"},
-    "evidence": {"equations", "claims"},
+    "models": {"datasets", "optimisers", "training", "evaluation"},
+    "evidence": {"equations", "claims", "mime_renderer"},
     "figures": {"figures"},
-    "experiments": {"sweeps"},
+    "experiments": {"experiments"},
     "classroom": {"classroom"},
     "commands": {"cli"},
 }

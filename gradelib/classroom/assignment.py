@@ -124,7 +124,7 @@ def _with_solution(stub: NotebookNode, answer: str, solution: str) -> str:
     body, check = _split(stub.source)
     right, checked = _split(solution)
     if not right:  # a formula stands in the check itself
-        formula = ast.literal_eval(ast.parse(checked).body[-1].value.args[1])
+        formula = ast.literal_eval(_checked_answer(checked))
         right = f"{answer} = {json.dumps(formula, ensure_ascii=False)}"
     gap = "\n\n" if "\n" in body else "\n"  # as after a function in the book
     return f"{body}\n### BEGIN SOLUTION\n{right}\n### END SOLUTION{gap}{check}"
@@ -171,14 +171,14 @@ def _excerpt(cells: Sequence[NotebookNode], plan: Plan, page: str) -> list[Noteb
     chosen: list[NotebookNode] = []
     for prompt, cell in zip(_prompts(cells), cells, strict=True):
         if "exercise" in _tags(cell) and _exercise(cell) in plan.marked:
-            chosen += [cell] if prompt in chosen else [prompt, cell]
+            chosen += [cell] if prompt is None or prompt in chosen else [prompt, cell]
     for cell in chosen:
         cell.source = cell.source.replace("](#", f"]({url}{page}.html#")
     title = next(cell for cell in cells if cell.cell_type == "markdown").source.partition("\n")[0]
     words = f"{title}\n\nThe exercises of this chapter. Everything else stands [in the book]({url}{page}.html)."
     imports = "import torch\n\nfrom gradelib import check\n\ntorch.set_default_dtype(torch.float64)"
-    if all(exercises.get(name).answer for name in plan.marked):
-        imports = "from gradelib import check"  # formulas need no torch
+    if all(exercises.get(name).function is None for name in plan.marked):
+        imports = "from gradelib import check"  # formulas and choices need no torch
     return [cells[0], _named(new_markdown_cell(words), "title"), _named(new_code_cell(imports), "imports"), *chosen]
 
 
@@ -217,13 +217,24 @@ def _exercise(cell: NotebookNode) -> str | None:
 
 def _answer(stub: NotebookNode) -> str:
     """The name under which a stub hands its answer over."""
-    return ast.parse(_split(stub.source)[1]).body[-1].value.args[1].id
+    answer = _checked_answer(_split(stub.source)[1])
+    if not isinstance(answer, ast.Name):
+        raise ValueError(f"A stub hands over a name, but here it is {ast.unparse(answer)}.")
+    return answer.id
+
+
+def _checked_answer(check: str) -> ast.expr:
+    """The second argument in the source of a call of `check`."""
+    last = ast.parse(check).body[-1]
+    if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and len(last.value.args) > 1):
+        raise ValueError(f"This is no call of check with an answer: {check!r}.")
+    return last.value.args[1]
 
 
 # --- the assignment
 
 
-def register(commands: argparse._SubParsersAction) -> None:
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `assignment` to the commands."""
     parser = commands.add_parser(
         "assignment",

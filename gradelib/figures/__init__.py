@@ -27,6 +27,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from numpy.typing import ArrayLike
 
 from gradelib import _svg
 from gradelib._colours import PALETTE
@@ -106,7 +107,9 @@ def look(meaning: str, **more: Any) -> dict[str, Any]:
     return {"color": COLOURS.get(meaning, COLOURS["ink"]), "linestyle": line, "marker": marker, **more}
 
 
-def ellipse(axes: Axes, mean: Any, covariance: Any, meaning: str, *, deviations: float = 1.0, **more: Any) -> Ellipse:
+def ellipse(
+    axes: Axes, mean: ArrayLike, covariance: ArrayLike, meaning: str, *, deviations: float = 1.0, **more: Any
+) -> Ellipse:
     """Draw the outline `deviations` standard deviations around a Gaussian, mean (2,) and covariance (2, 2)."""
     mean, covariance = np.asarray(mean, float), np.asarray(covariance, float)
     if mean.shape != (2,) or covariance.shape != (2, 2):
@@ -149,7 +152,7 @@ class Picture:
         """The inline SVG."""
         return frame(self.drawing, self.alt)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": self.alt, "text/html": f'<div class="gl-picture">{self.svg()}</div>'}
 
 

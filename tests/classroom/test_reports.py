@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup
 from benchmarks.browser import MISSING, Browser, chromium
 from benchmarks.page_audit import axe_script, axe_violations
 from gradelib import exercises
+from gradelib._text import printable
 from gradelib.classroom import Marked, reports
 from gradelib.marker.check import mark
 
@@ -209,8 +210,8 @@ def test_nobody_can_take_the_name_of_anothers_report():
 
 
 def test_what_turns_the_direction_of_writing_is_shown():
-    assert reports.printable("ada\u202egpj.\x1b[31m\ud800") == "ada\\u202egpj.\\x1b[31m\\ud800"
-    assert reports.printable("Zoë 王\nline") == "Zoë 王\nline"
+    assert printable("ada\u202egpj.\x1b[31m\ud800") == "ada\\u202egpj.\\x1b[31m\\ud800"
+    assert printable("Zoë 王\nline") == "Zoë 王\nline"
 
 
 def test_learners_who_left_leave_and_other_files_stay(tmp_path):

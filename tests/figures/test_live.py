@@ -358,6 +358,7 @@ def test_drawing_happens_in_the_book_s_style():
         ([1.0000001, 1.0000002], {}, "read the same"),
         ([1, 2], {"start": 3}, "cannot start at 3"),
         ([1, 2], {"labels": ["one"]}, "2 values and 1 labels"),
+        ([1, 2], {"labels": "ab"}, "a list of words, one for each value, but got 'ab'"),
         ([1, 2], {"name": " "}, "needs the name"),
     ],
 )

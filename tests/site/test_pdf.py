@@ -17,7 +17,7 @@ from docutils import nodes
 from PIL import Image
 from small_book import FRONT, write_configuration
 
-from book.extensions.evidence.domain import table
+from book.extensions.evidence.nodes import table
 from book.extensions.pdf import latex, make
 
 ROOT = Path(__file__).parents[2]

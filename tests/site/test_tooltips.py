@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -16,10 +14,10 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from small_book import FRONT, build, page, write_configuration
+from small_book import FRONT, NOTEBOOKS, build, page, write_configuration
 
 from benchmarks.browser import MISSING, Browser, chromium
-from book.extensions.page import reading_time
+from book.extensions.page import reading_time, tooltips
 
 ROOT = Path(__file__).parents[2]
 FIRST = """\
@@ -224,13 +222,22 @@ def test_the_time_counts_words_formulas_and_code_but_no_output():
 
 
 def test_notebooks_stay_as_they_are(root):
-    exporter = [sys.executable, "-m", "book.extensions.notebooks.export", "--root", str(root)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*exporter, "01-first"], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    text = (root / "book/01-first.ipynb").read_text(encoding="utf8")
+    built = build(root, *NOTEBOOKS)
+    assert built.returncode == 0, built.stderr
+    text = (root / "_build/notebooks/book/01-first.ipynb").read_text(encoding="utf8")
     assert "Hidden are *latents*, and a latent" in text
     assert not re.search(r"gl-|minutes to read|Hidden:|glossary", text)
+
+
+def test_terms_of_other_processes_are_merged_and_those_of_a_page_cleared():
+    ours, theirs = (tooltips.TermDomain(SimpleNamespace(domaindata={})) for _ in range(2))
+    ours.terms["a"] = [tooltips.Term("latent", "a", "", ())]
+    theirs.terms["b"] = [tooltips.Term("code", "b", "", ())]
+    theirs.terms["a"] = []
+    ours.merge_domaindata(["b"], theirs.data)
+    assert [term.word for term in ours.all] == ["latent", "code"]
+    ours.clear_doc("a")
+    assert [term.word for term in ours.all] == ["code"]
 
 
 # --- the browser

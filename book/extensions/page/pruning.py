@@ -51,8 +51,8 @@ def prune(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     book = Path(app.outdir)
-    # The icon script of the theme, which no page loads, would make every icon a used name.
-    (book / "_static/scripts/fontawesome.js").unlink(missing_ok=True)
+    for unused in ("fontawesome.js", "fontawesome.js.map"):  # no page loads it, and it would make each icon a used name
+        (book / "_static/scripts" / unused).unlink(missing_ok=True)
     pages = [page.read_text(encoding="utf-8") for page in sorted(book.rglob("*.html"))]
     scripts = (path.read_text(encoding="utf-8") for path in book.rglob("*.js"))
     sheets = sorted(book.rglob("_static/**/*.css"))

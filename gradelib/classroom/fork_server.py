@@ -1,13 +1,13 @@
-"""The warm process inside the sandbox: it has imported torch and sympy once, and forks for each submission.
+"""The fork server inside the sandbox: it has imported torch and sympy once, and forks for each submission.
 
 Four processes, each of which trusts only those before it:
 
-    the template   waits for the judge's next request; runs no learner's code
-    the keeper     its fork: makes new namespaces; watches the clock and the memory; kills
-    the first      its fork, process 1 of the new namespace: when it dies, the kernel kills all that is in it
-    the learner    its fork: gives up all power, then runs the cells
+    the server      waits for the judge's next request; runs no learner's code
+    the supervisor  its fork: makes new namespaces; watches the clock and the memory; kills
+    init            its fork, process 1 of the new namespace: when it dies, the kernel kills all that is in it
+    the learner     its fork: drops all privileges, then runs the cells
 
-The keeper is outside the namespace that the learner can see, so that nothing in there can reach it.
+The supervisor is outside the namespace that the learner can see, so that nothing in there can reach it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradelib.classroom import confinement
+from gradelib.classroom import isolation
 
 _CHANNEL = 3  # the one open file of a learner's process
-_WARM = ("torch", "sympy", "numpy", "gradelib.objectives", "gradelib.equations", "gradelib.training")
-_WARM += ("gradelib.evaluation", "gradelib.datasets", "gradelib.claims", "gradelib.classroom.runner")
-_LOOK_EVERY = 0.05  # seconds
+_PRELOADED = (
+    *("torch", "sympy", "numpy", "gradelib.objectives", "gradelib.equations", "gradelib.training"),
+    *("gradelib.evaluation", "gradelib.datasets", "gradelib.claims", "gradelib.classroom.runner"),
+)
+_POLL_SECONDS = 0.05
 
 Limits = Mapping[str, Any]
 
@@ -41,7 +43,7 @@ def main(control_file: int) -> None:
     control = socket.socket(fileno=control_file)
     setting = json.loads(control.recv(65536))
     if setting["warm"]:
-        _warm_up()
+        _preload()
     control.sendall(b"ready\n")
     while True:
         request, ends, _, _ = socket.recv_fds(control, 65536, 2)
@@ -51,9 +53,9 @@ def main(control_file: int) -> None:
         control.sendall(b"gone\n")
 
 
-def _warm_up() -> None:
+def _preload() -> None:
     """Import what answers use, and let it do its first work here, so that no fork has to."""
-    for name in _WARM:
+    for name in _PRELOADED:
         importlib.import_module(name)
     import torch
 
@@ -69,16 +71,17 @@ def _warm_up() -> None:
 
 def _serve(control: socket.socket, limits: Limits, ends: list[int], sandbox: bool) -> None:
     """One submission, from the fork to the death of all its processes."""
-    keeper = os.fork()
-    if keeper == 0:
+    channel, lifeline = ends
+    supervisor = os.fork()
+    if supervisor == 0:
         control.close()
-        _never_return(lambda: _keep(limits, *ends, sandbox))
+        _exit_after(lambda: _supervise(limits, channel, lifeline, sandbox))
     for end in ends:
         os.close(end)
-    os.waitpid(keeper, 0)
+    os.waitpid(supervisor, 0)
 
 
-def _never_return(work: Callable[[], None]) -> None:
+def _exit_after(work: Callable[[], None]) -> None:
     """Whatever happens, a fork must not go on as a second copy of its parent."""
     try:
         work()
@@ -89,46 +92,46 @@ def _never_return(work: Callable[[], None]) -> None:
         os._exit(1)
 
 
-# The keeper
+# The supervisor
 
 
-def _keep(limits: Limits, channel: int, lifeline: int, sandbox: bool) -> None:
+def _supervise(limits: Limits, channel: int, lifeline: int, sandbox: bool) -> None:
     if sandbox:
-        confinement.leave_the_others()
-    first = os.fork()
-    if first == 0:
+        isolation.unshare_namespaces()
+    init = os.fork()
+    if init == 0:
         os.close(lifeline)
-        _never_return(lambda: _be_first(limits, channel, sandbox))
+        _exit_after(lambda: _run_init(limits, channel, sandbox))
     os.close(channel)
     try:
-        why = _watch(limits, lifeline, first, sandbox)
+        why = _watch(limits, lifeline, init, sandbox)
         with contextlib.suppress(OSError):  # before the end, so that the judge knows the reason when it sees the end
             os.write(lifeline, why)
     finally:
-        _kill(first, sandbox)
+        _kill(init, sandbox)
     os._exit(0)
 
 
-def _watch(limits: Limits, lifeline: int, first: int, sandbox: bool) -> bytes:
+def _watch(limits: Limits, lifeline: int, init: int, sandbox: bool) -> bytes:
     """Wait until the judge lets go, the submission is over, or it takes too much; says which."""
     deadline = time.monotonic() + limits["hard_seconds"]
     while time.monotonic() < deadline:
-        if select.select([lifeline], [], [], _LOOK_EVERY)[0]:
+        if select.select([lifeline], [], [], _POLL_SECONDS)[0]:
             return b"stopped"
-        if os.waitid(os.P_PID, first, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if os.waitid(os.P_PID, init, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return b"over"
-        if sandbox and _holds_more_than(limits["memory"]):
+        if sandbox and _exceeds_memory(limits["memory"]):
             return b"memory"
     return b"time"
 
 
-def _holds_more_than(most: int) -> bool:
+def _exceeds_memory(most: int) -> bool:
     """Whether all processes of the submission together hold more bytes than this."""
     mine = {1, os.getpid(), os.getppid()}
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in mine]
-    if sum(_or_zero(confinement.memory_of, pid) for pid in pids) <= most:
+    if sum(_or_zero(isolation.resident_memory, pid) for pid in pids) <= most:
         return False
-    return sum(_or_zero(confinement.fair_memory_of, pid) for pid in pids) > most
+    return sum(_or_zero(isolation.proportional_memory, pid) for pid in pids) > most
 
 
 def _or_zero(measure: Callable[[int], int], pid: int) -> int:
@@ -138,28 +141,28 @@ def _or_zero(measure: Callable[[int], int], pid: int) -> int:
         return 0
 
 
-def _kill(first: int, sandbox: bool) -> None:
+def _kill(init: int, sandbox: bool) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(first, signal.SIGKILL)
+        os.kill(init, signal.SIGKILL)
     if not sandbox:  # without a namespace the kernel does not know who belongs together
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(first, signal.SIGKILL)
-    os.waitpid(first, 0)
+            os.killpg(init, signal.SIGKILL)
+    os.waitpid(init, 0)
 
 
 # Process 1 of the namespace
 
 
-def _be_first(limits: Limits, channel: int, sandbox: bool) -> None:
+def _run_init(limits: Limits, channel: int, sandbox: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the kernel keeps from process 1 every signal that has no handler
     os.setsid()
     if sandbox:
-        confinement.die_with_parent()
-        confinement.make_rooms(limits["room_bytes"])
-        confinement.let_others_look(False)
+        isolation.die_with_parent()
+        isolation.mount_private_filesystems(limits["file_bytes"])
+        isolation.set_dumpable(False)
     learner = os.fork()
     if learner == 0:
-        _never_return(lambda: _be_the_learner(limits, channel, sandbox))
+        _exit_after(lambda: _run_learner(limits, channel, sandbox))
     os.close(channel)
     while True:  # children whose parents died come here; when the last is gone, all is over
         try:
@@ -171,16 +174,16 @@ def _be_first(limits: Limits, channel: int, sandbox: bool) -> None:
 # The learner's process
 
 
-def _be_the_learner(limits: Limits, channel: int, sandbox: bool) -> None:
-    _keep_only(channel, silent=not limits.get("probe"))
+def _run_learner(limits: Limits, channel: int, sandbox: bool) -> None:
+    _close_all_but(channel, silent=not limits.get("probe"))
     if sandbox:
         os.chdir("/tmp")
-        confinement.let_others_look(True)  # into this one, whose parent forbade it
-        confinement.be_the_first_to_go()
-    sizes = (limits["memory"], limits["hard_seconds"], limits["room_bytes"], limits["files"])
-    confinement.limit(*sizes, limits["processes"] if sandbox else None)
+        isolation.set_dumpable(True)  # into this one, whose parent forbade it
+        isolation.prefer_as_oom_victim()
+    sizes = (limits["memory"], limits["hard_seconds"], limits["file_bytes"], limits["files"])
+    isolation.set_resource_limits(*sizes, limits["processes"] if sandbox else None)
     if sandbox:
-        confinement.give_up_power()
+        isolation.drop_privileges()
     if limits.get("probe"):
         os.write(_CHANNEL, b"sealed")
         os._exit(0)
@@ -189,7 +192,7 @@ def _be_the_learner(limits: Limits, channel: int, sandbox: bool) -> None:
     runner.run(_CHANNEL)
 
 
-def _keep_only(channel: int, silent: bool) -> None:
+def _close_all_but(channel: int, silent: bool) -> None:
     """Of all open files only the channel stays, as file 3; what is printed goes nowhere."""
     os.dup2(channel, _CHANNEL)
     null = os.open(os.devnull, os.O_RDWR)

@@ -11,26 +11,28 @@ import json
 import socket
 import struct
 import time
-from typing import Any
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 _LENGTH = struct.Struct("<I")
 MOST_BYTES = 2**20  # of one message from a learner
 MOST_ENTRIES = 20_000  # of a tensor that is sent
 
 
-class Lost(BaseException):
+class ChannelError(BaseException):
     """The other side is gone, silent or talks nonsense; no `except Exception` on the way may catch it."""
 
 
-class Ended(Lost):
+class ChannelClosedError(ChannelError):
     """The other side closed the channel."""
 
 
-class Late(Lost):
+class ChannelTimeoutError(ChannelError):
     """Nothing came in time."""
 
 
-class Garbage(Lost):
+class ProtocolError(ChannelError):
     """What came is no message."""
 
 
@@ -44,29 +46,29 @@ class Channel:
         self._end.close()
 
     def send(self, message: dict[str, Any], deadline: float | None = None) -> None:
-        """Raises `Ended` or, with a deadline on the monotonic clock, `Late`."""
+        """Raises `ChannelClosedError` or, with a deadline on the monotonic clock, `ChannelTimeoutError`."""
         text = json.dumps(message).encode()
         try:
             self._wait(deadline)
             self._end.sendall(_LENGTH.pack(len(text)) + text)
         except TimeoutError:
-            raise Late from None
+            raise ChannelTimeoutError from None
         except OSError:
-            raise Ended from None
+            raise ChannelClosedError from None
 
     def receive(self, deadline: float | None = None) -> dict[str, Any]:
-        """The next message; raises `Ended`, `Late` or `Garbage`."""
+        """The next message; raises `ChannelClosedError`, `ChannelTimeoutError` or `ProtocolError`."""
         try:
             (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
             if length > self._most:
-                raise Garbage
+                raise ProtocolError
             message = json.loads(self._read(length, deadline))
         except TimeoutError:
-            raise Late from None
+            raise ChannelTimeoutError from None
         except OSError:
-            raise Ended from None
+            raise ChannelClosedError from None
         except (ValueError, RecursionError, MemoryError):
-            raise Garbage from None
+            raise ProtocolError from None
         return expect(message, dict)
 
     def _read(self, size: int, deadline: float | None) -> bytes:
@@ -75,7 +77,7 @@ class Channel:
             self._wait(deadline)
             part = self._end.recv(min(size - len(parts), 65536))
             if not part:
-                raise Ended
+                raise ChannelClosedError
             parts += part
         return bytes(parts)
 
@@ -86,10 +88,10 @@ class Channel:
         self._end.settimeout(left)
 
 
-def expect(value: Any, kind: type, most: int = 10**6) -> Any:
-    """The value, if it is exactly of this type and not longer than `most`; otherwise raises `Garbage`."""
-    if type(value) is not kind or (kind in (str, list, dict) and len(value) > most):
-        raise Garbage
+def expect(value: object, kind: type[Value], most: int = 10**6) -> Value:
+    """The value, if it is exactly of this type and not longer than `most`; otherwise raises `ProtocolError`."""
+    if type(value) is not kind or (isinstance(value, str | list | dict) and len(value) > most):
+        raise ProtocolError
     return value
 
 
@@ -99,22 +101,22 @@ def pack(shape: tuple[int, ...], raw: bytes) -> dict[str, Any]:
 
 
 def unpack(message: Any, width: int) -> tuple[tuple[int, ...], bytes]:
-    """Shape and bytes of a tensor whose entries take `width` bytes each; raises `Garbage`."""
+    """Shape and bytes of a tensor whose entries take `width` bytes each; raises `ProtocolError`."""
     shape = shape_of(message)
     try:
         raw = base64.b64decode(expect(message.get("bytes"), str), validate=True)
     except ValueError:
-        raise Garbage from None
+        raise ProtocolError from None
     if len(raw) != entries(shape) * width:
-        raise Garbage
+        raise ProtocolError
     return shape, raw
 
 
 def shape_of(message: Any) -> tuple[int, ...]:
-    """The shape in a packed tensor; raises `Garbage`."""
+    """The shape in a packed tensor; raises `ProtocolError`."""
     shape = expect(expect(message, dict).get("shape"), list, 16)
     if not all(type(size) is int and 0 <= size < 2**50 for size in shape) or entries(shape) >= 2**50:
-        raise Garbage
+        raise ProtocolError
     return tuple(shape)
 
 

@@ -9,18 +9,29 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gradelib.classroom.wire import Channel, Ended, Garbage, Late, expect, pack, shape_of, unpack
+from gradelib._text import one_line
+from gradelib.classroom.protocol import (
+    Channel,
+    ChannelClosedError,
+    ChannelTimeoutError,
+    ProtocolError,
+    expect,
+    pack,
+    shape_of,
+    unpack,
+)
 from gradelib.marker import guard
-from gradelib.marker.failure import Elsewhere, Failure
+from gradelib.marker.failure import Failure, RemoteError
 
-_DTYPES = ("float64", "float32", "float16", "bfloat16", "complex64", "complex128", "bool", "uint8")
-_DTYPES += ("int8", "int16", "int32", "int64")
+_DTYPES = (
+    *("float64", "float32", "float16", "bfloat16", "complex64", "complex128", "bool", "uint8"),
+    *("int8", "int16", "int32", "int64"),
+)
 _MOST_NAMES, _MOST_WORDS = 500, 300
 
 
@@ -31,15 +42,14 @@ class RemoteFunction:
         self._channel, self._left = channel, seconds
         if (signature := _signature(about.get("parameters"))) is not None:
             self.__signature__ = signature
-        names = {key: tuple(_names(about.get(key))) for key in ("outside", "inside")}
-        self.__code__ = SimpleNamespace(co_names=names["outside"], co_varnames=names["inside"])
+        self.names_outside = frozenset(_names(about.get("outside")))
 
     def __call__(self, *arguments: Any) -> Any:
         reply = self._ask({"call": [_sent(argument) for argument in arguments]})
         if "raised" in reply:
-            raise Elsewhere(_failure(reply["raised"]))
+            raise RemoteError(_failure(reply["raised"]))
         for position in expect(reply.get("changed"), list, len(arguments)):
-            _spoil(arguments, position)
+            _mark_mutated(arguments, position)
         result = _result(expect(reply.get("value"), dict))
         wants = any(isinstance(argument, Tensor) and argument.requires_grad for argument in arguments)
         if wants and isinstance(result, Tensor) and reply["value"].get("gradient") is True:
@@ -50,10 +60,10 @@ class RemoteFunction:
         """The gradient in each argument of the last call, from that in its result."""
         reply = self._ask({"gradients": _packed(gradient)})
         if "raised" in reply:
-            raise Elsewhere(_failure(reply["raised"]))
+            raise RemoteError(_failure(reply["raised"]))
         found = expect(reply.get("gradients"), list, len(arguments))
         if len(found) != len(arguments):
-            raise Garbage
+            raise ProtocolError
         return [None if g is None else _gradient(g, x) for g, x in zip(found, arguments, strict=True)]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -76,14 +86,14 @@ class _Remote(torch.autograd.Function):
         return None, None, *ctx.function.gradients(gradient, ctx.arguments)
 
 
-def run(work: Callable[[], guard.Report], seconds: float) -> guard.Report:
+def run(work: Callable[[], Any], seconds: float) -> Any:
     """In the place of `guard.run`: nothing of the learner runs in this process, so nothing needs to be ended here."""
     try:
         return work()
-    except Late:
-        raise guard.TooLong from None
-    except (Ended, Exception):  # an exception ends the child of `guard.run`, too
-        raise guard.Crashed from None
+    except ChannelTimeoutError:
+        raise guard.TimeLimitError(guard.SECONDS) from None
+    except (ChannelClosedError, Exception):  # an exception ends the child of `guard.run`, too
+        raise guard.CrashError from None
 
 
 def _signature(parameters: Any) -> inspect.Signature | None:
@@ -92,7 +102,7 @@ def _signature(parameters: Any) -> inspect.Signature | None:
         return None
     made = []
     for described in expect(parameters, list, _MOST_NAMES):
-        name, kind, has_default = _three(described)
+        name, kind, has_default = _triple(described)
         made.append((expect(name, str, _MOST_WORDS), expect(kind, int), expect(has_default, bool)))
     try:
         return inspect.Signature([
@@ -103,9 +113,9 @@ def _signature(parameters: Any) -> inspect.Signature | None:
         return None
 
 
-def _three(described: Any) -> list[Any]:
+def _triple(described: Any) -> list[Any]:
     if len(expect(described, list, 3)) != 3:
-        raise Garbage
+        raise ProtocolError
     return described
 
 
@@ -123,10 +133,10 @@ def _packed(tensor: Tensor) -> dict[str, Any]:
     return pack(tuple(tensor.shape), tensor.detach().double().contiguous().numpy().tobytes())
 
 
-def _spoil(arguments: tuple[Any, ...], position: Any) -> None:
+def _mark_mutated(arguments: tuple[Any, ...], position: Any) -> None:
     """Change an argument here, since it was changed there."""
     if not 0 <= expect(position, int) < len(arguments):
-        raise Garbage
+        raise ProtocolError
     if isinstance(arguments[position], Tensor):
         with torch.no_grad():
             arguments[position].add_(1)
@@ -151,24 +161,24 @@ def _result(value: dict[str, Any]) -> Any:
 def _without_values(shape: tuple[int, ...], dtype: torch.dtype, value: dict[str, Any]) -> Tensor:
     """A tensor of which only the shape and the kind matter, as it is refused for one of them; it takes no memory."""
     if value.get("strided") is not True:
-        return torch.sparse_coo_tensor(size=shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, layout=torch.sparse_coo)
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
 def _gradient(data: Any, argument: Any) -> Tensor:
     shape, raw = unpack(data, 8)
     if not isinstance(argument, Tensor) or shape != tuple(argument.shape) or not raw:
-        raise Garbage
+        raise ProtocolError
     return torch.frombuffer(bytearray(raw), dtype=torch.float64).reshape(shape).to(argument.dtype)
 
 
 def _failure(data: Any) -> Failure:
     line = expect(data, dict).get("line")
     if line is not None and not 0 < expect(line, int) < 10**6:
-        raise Garbage
+        raise ProtocolError
     return Failure(_words(data.get("kind")), _words(data.get("message")), line, expect(data.get("memory"), bool))
 
 
 def _words(text: Any) -> str:
     """A few words of a learner's, without anything that does not print."""
-    return "".join(c for c in expect(text, str, _MOST_WORDS) if c.isprintable())
+    return one_line(expect(text, str, _MOST_WORDS))
