@@ -81,11 +81,8 @@ def broadcastable(**tensors: Tensor) -> None:
 
 
 def holds(condition: Tensor) -> bool:
-    """Whether every entry of a boolean tensor is true; in `torch.func.vmap`, for every example of its batch.
-
-    A tensor on the device `meta` has a shape and no entries; there is nothing to be false.
-    """
-    return condition.is_meta or bool(entries(condition).all())
+    """Whether every entry of a boolean tensor is true; in `torch.func.vmap`, for every example of its batch."""
+    return bool(entries(condition).all())
 
 
 def entries(tensor: Tensor) -> Tensor:

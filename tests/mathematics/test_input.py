@@ -130,8 +130,3 @@ def test_numpys_whole_numbers_are_whole(number: object) -> None:
 def test_what_is_no_positive_number_is_refused(number: object) -> None:
     with pytest.raises(ValueError, match="beta must be"):
         _input.positive("beta", number)
-
-
-def test_a_tensor_without_entries_holds() -> None:
-    """Chapter 11 counts the numbers in a network on the device `meta`."""
-    _input.finite(x=torch.empty(2, 3, device="meta"))
