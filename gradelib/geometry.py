@@ -22,7 +22,8 @@ def push(g: Function, z: Tensor, directions: Tensor, *, check_values: bool = Tru
 
     `z` is (…, d), `directions` (k, …, d) → (…, n) and (k, …, n). The first axis of z may be longer than that of the
     directions: then only the first examples are differentiated. A decoder with a method `push` of its own, such as
-    `networks.MLP`, is asked for it, which is cheaper; any other is differentiated by `torch.func.jvp`.
+    `networks.MLP`, is asked for it, which is cheaper; any other is differentiated by `torch.func.jvp`. One that says
+    `is_per_example` is taken at its word that it mixes no examples.
     Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes or its examples (see
     `refuse_mixing`). With `check_values` false, it looks at shapes only, as all functions here that take it.
     """
@@ -33,7 +34,7 @@ def push(g: Function, z: Tensor, directions: Tensor, *, check_values: bool = Tru
             f"The directions must be (k, …, d) where z is (…, d), but they are {tuple(directions.shape)} and z is "
             f"{tuple(z.shape)}."
         )
-    if check_values:
+    if check_values and not getattr(g, "is_per_example", False):
         refuse_mixing(g, z)
     value, pushed = g.push(z, directions) if hasattr(g, "push") else _push_through_torch(g, z, directions)
     if value.ndim != z.ndim or value.shape[:-1] != z.shape[:-1]:

@@ -68,6 +68,11 @@ class MLP(nn.Sequential):
                 values, tangents = geometry.push(layer, values, tangents, check_values=False)  # the caller did
         return values.reshape(*z.shape[:-1], -1), tangents.reshape(*directions.shape[:-1], -1)
 
+    @property
+    def is_per_example(self) -> bool:
+        """Whether no layer mixes the examples of a batch, as batch normalisation would."""
+        return all(isinstance(layer, nn.Linear) or type(layer) in SLOPES for layer in self)
+
 
 def mlp(sizes: Sequence[int], activation: str = "softplus") -> MLP:
     """A multilayer perceptron through layers of `sizes`, with `activation` between them and none at the end.

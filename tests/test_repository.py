@@ -73,9 +73,7 @@ def test_the_licences_are_there_and_named():
 
 def test_the_fonts_that_are_installed_have_their_terms_in_the_list():
     listed = text("LICENSES/README.md")
-    packages = re.findall(
-        r"^(font-[\w-]+|sphinx-mathjax-offline|scikit-learn|matplotlib)==", text("requirements.txt"), re.M
-    )
+    packages = re.findall(r"^(font-[\w-]+|ziamath|scikit-learn|matplotlib)==", text("requirements.txt"), re.M)
     assert packages
     assert all(f"`{package}`" in listed for package in packages)
 
