@@ -1,11 +1,12 @@
-"""The fonts of the pages, subset to the letters in use: a woff2 file for each face and the @font-face rules.
+"""The fonts of the pages, subset to the letters in use, in one style sheet that holds them as data.
 
-The text is set in Source Serif, formulas in STIX Two Math. `_templates/layout.html` preloads the faces, so that they
-are there when the browser breaks its lines, and no line is broken anew (layout shift).
+The text is set in Source Serif, formulas in STIX Two Math. A font file of its own would arrive after the lines are broken,
+and they would be broken anew (layout shift); from a file, a page could not even preload it.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import re
@@ -14,9 +15,9 @@ from collections.abc import Iterator
 from html import unescape
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from docutils import nodes
 from fontTools.subset import Options, Subsetter, load_font, save_font
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
@@ -25,6 +26,7 @@ from sphinx.util.typing import ExtensionMetadata
 from book.extensions import metadata
 
 FONT_SHEET = "fonts.css"
+FONT_LICENCE = "fonts-LICENSE.txt"
 TEXT, MATHS = "Source Serif Pro", "STIX Two Math"
 
 
@@ -44,7 +46,8 @@ FACES = {
     "text-bold": Face(_SERIF[0], _SERIF[1].format("Bold"), TEXT, "font-weight:700"),
     "maths": Face("ziamath", "fonts/STIXTwoMath-Regular.ttf", MATHS, "font-weight:400"),
 }
-TEXT_LICENCE = "files/LICENSE.txt"
+# A browser decodes a face when text first uses it, and then breaks the lines anew: ask for all at once.
+LOAD_FACES = f'for (const face of ["1em {TEXT}", "italic 1em {TEXT}", "bold 1em {TEXT}", "1em {MATHS}"]) document.fonts.load(face);'
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 NOT_SHOWN = re.compile(r"<annotation\b.*?</annotation>|<[^>]*>", re.DOTALL)
 # The browser turns a single letter in an <mi> into one of these.
@@ -54,47 +57,38 @@ PRIMES = "′″‴⁗"
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     logging.getLogger("fontTools.subset").setLevel(logging.WARNING)  # at INFO it reports each table of each font
-    app.add_css_file(FONT_SHEET, priority=100)
-    app.connect("html-page-context", preload_fonts)
+    app.add_css_file(FONT_SHEET)
+    app.add_js_file(None, body=LOAD_FACES, priority=100)
     return metadata()
 
 
-def preload_fonts(
-    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Tell the template which fonts a page needs; it names them in the head, before any style sheet."""
-    context["preloaded_fonts"] = list(FACES)
-
-
 def write_fonts(static: Path, pages: str) -> None:
-    """Write the faces with the letters of `pages` (HTML) into `static`/fonts, and the sheet of @font-face rules.
+    """Write the style sheet with the fonts, subset to the letters of `pages` (HTML), and the licence beside it.
 
-    The sheet names each file with a hash of its letters; a face whose letters are the same is not made again.
+    The sheet begins with the hash of the letters; while they are the same, it is not made again.
     """
-    formulas = "".join(FORMULA.findall(pages))
-    letters = {TEXT: _letters(FORMULA.sub("", pages)), MATHS: _letters(NOT_SHOWN.sub("", formulas) + MATHS_ITALICS)}
-    (static / "fonts").mkdir(exist_ok=True)
-    rules = [_face_rule(static, name, face, letters[face.family]) for name, face in FACES.items()]
-    with resources.as_file(resources.files(_SERIF[0]) / TEXT_LICENCE) as licence:
-        shutil.copy(licence, static / "fonts/SourceSerifPro-LICENSE.txt")
-    (static / FONT_SHEET).write_text("\n".join(rules) + "\n", encoding="utf-8")
+    formulas = NOT_SHOWN.sub("", "".join(FORMULA.findall(pages)))
+    letters = {TEXT: _letters(FORMULA.sub("", pages)), MATHS: _letters(formulas + MATHS_ITALICS)}
+    sheet = static / FONT_SHEET
+    digest = f"/* {hashlib.sha256(repr(letters).encode()).hexdigest()} */"
+    if sheet.exists() and sheet.read_text(encoding="utf-8").startswith(digest):
+        return
+    rules = [font_face(face, letters[face.family]) for face in FACES.values()]
+    with resources.as_file(resources.files(_SERIF[0]) / "files/LICENSE.txt") as licence:
+        shutil.copy(licence, static / FONT_LICENCE)
+    sheet.write_text("\n".join([digest, *rules]) + "\n", encoding="utf-8")
 
 
 def _letters(text: str) -> str:
     return "".join(sorted(set(unescape(text))))
 
 
-def _face_rule(static: Path, name: str, face: Face, letters: str) -> str:
-    digest = hashlib.sha256(letters.encode()).hexdigest()[:8]
-    target, stamp = static / f"fonts/{name}.woff2", static / f"fonts/.{name}-{digest}"
-    if not (target.exists() and stamp.exists()):
-        with resources.as_file(resources.files(face.package) / face.path) as font:
-            subset_font(font, letters, target)
-        for old in static.glob(f"fonts/.{name}-????????"):
-            old.unlink()
-        stamp.touch()
-    source = f'url("fonts/{name}.woff2") format("woff2")'
-    return f'@font-face{{font-family:"{face.family}";{face.style};font-display:block;src:{source}}}'
+def font_face(face: Face, letters: str) -> str:
+    """The @font-face rule that holds a face with these letters."""
+    with resources.as_file(resources.files(face.package) / face.path) as font, TemporaryDirectory() as work:
+        subset_font(font, letters, small := Path(work, "small.woff2"))
+        data = base64.b64encode(small.read_bytes()).decode()
+    return f'@font-face{{font-family:"{face.family}";{face.style};src:url(data:font/woff2;base64,{data})}}'
 
 
 def subset_font(font: Path, letters: str, target: Path, **options: Any) -> None:
