@@ -1,13 +1,14 @@
 """The fonts of the pages, subset to the letters in use, in one style sheet that holds them as data.
 
-The text is set in Source Serif, formulas in STIX Two Math. A font file of its own would arrive after the lines are broken,
-and they would be broken anew (layout shift); from a file, a page could not even preload it.
+The text is set in Source Serif, formulas in STIX Two Math. A font file of its own would arrive after the lines are
+broken, and they would be broken anew (layout shift); a page opened as a file could not even preload it.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import logging
 import re
 import shutil
@@ -47,7 +48,8 @@ FACES = {
     "maths": Face("ziamath", "fonts/STIXTwoMath-Regular.ttf", MATHS, "font-weight:400"),
 }
 # A browser decodes a face when text first uses it, and then breaks the lines anew: ask for all at once.
-LOAD_FACES = f'for (const face of ["1em {TEXT}", "italic 1em {TEXT}", "bold 1em {TEXT}", "1em {MATHS}"]) document.fonts.load(face);'
+STYLES = [f"1em {TEXT}", f"italic 1em {TEXT}", f"bold 1em {TEXT}", f"1em {MATHS}"]
+LOAD_FACES = f"for (const face of {json.dumps(STYLES)}) document.fonts.load(face);"
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 NOT_SHOWN = re.compile(r"<annotation\b.*?</annotation>|<[^>]*>", re.DOTALL)
 # The browser turns a single letter in an <mi> into one of these.
