@@ -91,6 +91,7 @@ def test_the_icon_fonts_hold_what_the_style_sheets_draw(built_book):
 # Of each kind of part its name and a number that changes with any of its properties.
 STYLES = """
 const number = (text) => [...text].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) | 0, 0);
+document.getAnimations().forEach((animation) => animation.finish()); // of what fades in when a page is opened
 const out = [], seen = new Set();
 for (const tag of document.querySelectorAll("body, body *:not(math *, math)")) {
   const kind = [tag.parentElement.className, tag.localName, tag.className].join();
