@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gradelib._names import nearest
-from gradelib.marker.arithmetic import FUNCTIONS, Digits, Float64, Misfit, Undefined, Unreadable
+from gradelib.marker.arithmetic import FUNCTIONS, Arithmetic, Digits, Float64, Misfit, Undefined, Unreadable
 
 __all__ = ["Formula", "Misfit", "Name", "Node", "Number", "Op", "Undefined", "Unreadable", "parse"]
 
@@ -96,7 +96,10 @@ class Formula:
         `values` maps names to numbers, vectors (k,) and matrices (k, l). Raises `Unreadable` for a name without a
         value, `Misfit` where shapes do not go together, `Undefined` where a step has no finite real value.
         """
-        kit = Float64() if digits is None else Digits(digits)
+        return self.evaluate_with(Float64() if digits is None else Digits(digits), values)
+
+    def evaluate_with(self, kit: Arithmetic, values: Mapping[str, Any]) -> Any:
+        """The value at a point in the arithmetic `kit`; raises as `evaluate` does."""
         with np.errstate(all="ignore"):
             return _value(self.root, kit, values)
 
