@@ -8,11 +8,14 @@ simplification and no search. Logarithms stay linear; where they do not cancel, 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping
 from functools import cached_property, reduce
+from itertools import combinations
 from math import lcm
 from typing import Any
 
+import mpmath
 import numpy as np
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -21,6 +24,7 @@ from sympy.polys.rings import PolyElement, PolyRing
 from gradelib.marker.arithmetic import Arithmetic, Misfit
 from gradelib.marker.domains import split
 
+_TINY = 1e-12
 _OPAQUE = (AppliedUndef, sp.Derivative, sp.Subs)
 
 
@@ -197,12 +201,32 @@ class _Polynomials:
         return not polynomial and all(self._product_is_one(powers) for powers in shares.values())
 
     def _product_is_one(self, powers: Mapping[sp.Expr, Any]) -> bool:
+        """Whether Π aᵢ^cᵢ = 1: proved in the smallest groups that a random number suggests, which keeps products short."""
+        left = dict(powers)
+        sizes = _logarithms(left, self.squares)
+        while left:
+            groups = (group for count in range(1, len(left) + 1) for group in combinations(left, count))
+            group = next((g for g in groups if abs(sum(float(left[a]) * sizes[a] for a in g)) < _TINY), None)
+            if group is None or not self._is_one({argument: left.pop(argument) for argument in group}):
+                return False
+        return True
+
+    def _is_one(self, powers: Mapping[sp.Expr, Any]) -> bool:
         whole = lcm(*(int(power.denominator) for power in powers.values()))
         above, below = sp.Integer(1), sp.Integer(1)
         for argument, power in powers.items():
             count = int(power * whole)
             above, below = (above * argument**count, below) if count > 0 else (above, below * argument**-count)
         return is_zero(above - below, self.squares)
+
+
+def _logarithms(arguments: Iterable[sp.Expr], squares: Mapping[sp.Symbol, sp.Expr]) -> dict[sp.Expr, float]:
+    """log |aᵢ| at a random point, to see which of them may cancel."""
+    arguments = list(arguments)
+    free = sorted({node for one in arguments for node in one.atoms(sp.Symbol, *_OPAQUE)}, key=str)
+    rule = {node: 1.0 if node in squares else random.Random(str(node)).uniform(0.5, 2.0) for node in free}
+    with mpmath.workdps(30):
+        return {one: mpmath.log(abs(mpmath.mpmathify(one.xreplace(rule).evalf(30)))) for one in arguments}
 
 
 def _terms(exponent: sp.Expr) -> Iterable[tuple[sp.Rational, sp.Expr]]:
@@ -256,10 +280,10 @@ class Symbolic(Arithmetic):
         return _determinant(x)
 
     def inv(self, x: Any) -> Any:
-        return inverse(x)
+        return _inverse(x)
 
 
-def inverse(x: np.ndarray) -> np.ndarray:
+def _inverse(x: np.ndarray) -> np.ndarray:
     """The inverse (d, d) by cofactors over one determinant."""
     size = len(x)
     if size == 1:
@@ -270,6 +294,16 @@ def inverse(x: np.ndarray) -> np.ndarray:
             minor = np.delete(np.delete(x, i, 0), j, 1)
             cofactors[j, i] = (-1) ** (i + j) * _determinant(minor)
     return cofactors / _determinant(x)
+
+
+def det(matrix: sp.MatrixBase) -> sp.Expr:
+    """The determinant by its first row, left as it is: `Matrix.det` would try to simplify it."""
+    return sp.sympify(_determinant(np.array(matrix.tolist(), dtype=object)))
+
+
+def inverse(matrix: sp.MatrixBase) -> sp.Matrix:
+    """The inverse by cofactors over one determinant, left as it is: `Matrix.inv` would try to simplify it."""
+    return sp.Matrix(_inverse(np.array(matrix.tolist(), dtype=object)).tolist())
 
 
 def _determinant(x: np.ndarray) -> Any:
@@ -343,7 +377,7 @@ def _diagonal(name: str, size: int, **sign: bool) -> sp.Matrix:
 
 def _orthogonal(name: str, size: int) -> sp.Matrix:
     skew = sp.Matrix(size, size, lambda i, j: _skew_entry(name, i, j))
-    turn = (sp.eye(size) - skew) * sp.Matrix(inverse(np.array((sp.eye(size) + skew).tolist(), dtype=object)))
+    turn = (sp.eye(size) - skew) * inverse(sp.eye(size) + skew)
     flip = sp.eye(size)
     flip[0, 0] = sp.Symbol(f"{name}_flip", real=True)  # its square is 1: `known_squares`
     return flip * turn

@@ -28,7 +28,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from gradelib import equations
-from gradelib._algebra import AlgebraError, Symbolic, is_zero, known_squares, symbols
+from gradelib._algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
 from gradelib.equations import Check, EquationError
 from gradelib.marker.arithmetic import Digits, Misfit, Undefined, describe
 from gradelib.marker.compare import DIGITS, points
@@ -36,6 +36,8 @@ from gradelib.marker.domains import ALWAYS, split
 from gradelib.marker.language import Formula, Name, Node, Number
 from gradelib.marker.mutation import mutants
 from gradelib.marker.reading import read
+
+__all__ = ["by_squares", "det", "exact", "expectation", "inverse", "normal_moment"]
 
 SIZES = ({"n": 3, "d": 2}, {"n": 2, "d": 3})
 _GIVEN = "given"  # the domain of a name that stands for a sympy object
@@ -301,7 +303,7 @@ class _Case:
                 else:
                     found = dict(zip(_flat(self.unknown), _flat(value), strict=True))
                     twice = [found[symbol] - entry for symbol, entry in zip(_flat(self.unknown), _flat(value), strict=True)]
-                    a, b = [*self._program(*place, *found.values()), *twice], None
+                    a, b = [*self._run(*place, *found.values()), *twice], None
                 gaps = [abs(x - y) for x, y in zip(a, b or [0] * len(a), strict=True)]
                 size = max(map(abs, [*a, *b])) if b else 1
             if not max(gaps) <= _EXACT * max(size, 1e-6):
@@ -347,9 +349,15 @@ class _Case:
         free = [] if self.unknown is None else list(dict.fromkeys(_flat(self.unknown)))
         return sp.lambdify([*self._symbols, *free], _flat(self.left), modules="mpmath", cse=True)
 
+    def _run(self, *numbers: Any) -> list[Any]:
+        try:
+            return [mpmath.mpf(entry) for entry in self._program(*numbers)]
+        except (ZeroDivisionError, TypeError):  # a complex number is no mpf
+            raise Undefined(f"does not hold: the left side has no real value at a point with {self.where}.") from None
+
     @cached_property
     def _left_at_points(self) -> list[list[Any]]:
-        return [[mpmath.mpf(entry) for entry in self._program(*place)] for place, _ in self._points]
+        return [self._run(*place) for place, _ in self._points]
 
 
 def _case(
