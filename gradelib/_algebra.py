@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Mapping
 from functools import cached_property, reduce
 from itertools import combinations
-from math import lcm
+from math import gcd, lcm
 from typing import Any
 
 import mpmath
@@ -50,17 +50,16 @@ class _Polynomials:
         self.squares = squares
         expression = expression.doit()
         self.expression = sp.expand_trig(expression) if expression.has(sp.sin, sp.cos) else expression
-        for node in sp.preorder_traversal(self.expression):
-            if isinstance(node, sp.exp):
-                for factor, monomial in _terms(node.exp):
-                    self.units[monomial] = lcm(self.units.get(monomial, 1), int(factor.q))
+        for node in self.expression.atoms(sp.exp):
+            for factor, monomial in _terms(node.exp):
+                self.units[monomial] = lcm(self.units.get(monomial, 1), int(factor.q))
         self._seen: set[sp.Expr] = set()
         self._collect(self.expression)
         self._memo: dict[sp.Expr, PolyElement] = {}
 
     @cached_property
     def ring(self) -> PolyRing:
-        return sp.ring([f"x{i}" for i in range(max(1, len(self.generators)))], sp.QQ)[0]
+        return sp.ring([f"x{i}" for i in range(max(1, len(self.generators)))], sp.ZZ)[0]
 
     def generator(self, kind: str, key: sp.Expr) -> PolyElement:
         return self.ring.gens[self.generators[kind, key]]
@@ -75,6 +74,10 @@ class _Polynomials:
         if node in self._seen:
             return
         self._seen.add(node)
+        if node.is_Rational:
+            if node.q != 1:
+                self._name("inverse", sp.Integer(node.q))  # numbers of the ring are integers, which are fast
+            return
         if isinstance(node, sp.exp):
             for factor, monomial in _terms(node.exp):
                 self._collect(monomial)
@@ -106,7 +109,7 @@ class _Polynomials:
         elif isinstance(node, sp.sin | sp.cos):
             self._name("cos", node.args[0])
             self._name("sin", node.args[0])
-        elif not (node.is_Rational or isinstance(node, sp.Add | sp.Mul)):
+        elif not isinstance(node, sp.Add | sp.Mul):
             raise AlgebraError(f"Algebra does not reach {type(node).__name__}, in {str(node)[:60]}.")
 
     def write(self, node: sp.Expr) -> PolyElement:
@@ -116,7 +119,8 @@ class _Polynomials:
 
     def _write(self, node: sp.Expr) -> PolyElement:
         if node.is_Rational:
-            return self.ring(sp.QQ(int(node.p), int(node.q)))
+            over = self.ring(int(node.p))
+            return over if node.q == 1 else over * self.generator("inverse", sp.Integer(node.q))
         if node == sp.E:
             node = sp.exp(1, evaluate=False)
         if isinstance(node, sp.exp):
@@ -185,7 +189,7 @@ class _Polynomials:
     def _logs_cancel(self, polynomial: PolyElement) -> bool:
         """Whether Σ cᵢ log aᵢ = 0, because among the cᵢ that are multiples of each other Π aᵢ^cᵢ = 1."""
         logs = {place: key for (kind, key), place in self.generators.items() if kind == "log"}
-        shares: dict[PolyElement, dict[sp.Expr, Any]] = {}
+        shares: dict[PolyElement, dict[sp.Expr, int]] = {}
         for place, argument in logs.items():
             constant, *rest = self._coefficients(polynomial, place)
             if len(rest) > 1:
@@ -197,25 +201,25 @@ class _Polynomials:
                     return False
                 if coefficient.LC < 0:
                     factor, coefficient = -factor, -coefficient
-                shares.setdefault(coefficient, {})[argument] = factor
+                shares.setdefault(coefficient, {})[argument] = int(factor)
         return not polynomial and all(self._product_is_one(powers) for powers in shares.values())
 
-    def _product_is_one(self, powers: Mapping[sp.Expr, Any]) -> bool:
+    def _product_is_one(self, powers: Mapping[sp.Expr, int]) -> bool:
         """Whether Π aᵢ^cᵢ = 1: proved in the smallest groups that a random number suggests, which keeps products short."""
         left = dict(powers)
         sizes = _logarithms(left, self.squares)
         while left:
             groups = (group for count in range(1, len(left) + 1) for group in combinations(left, count))
-            group = next((g for g in groups if abs(sum(float(left[a]) * sizes[a] for a in g)) < _TINY), None)
+            group = next((g for g in groups if abs(sum(left[a] * sizes[a] for a in g)) < _TINY), None)
             if group is None or not self._is_one({argument: left.pop(argument) for argument in group}):
                 return False
         return True
 
-    def _is_one(self, powers: Mapping[sp.Expr, Any]) -> bool:
-        whole = lcm(*(int(power.denominator) for power in powers.values()))
+    def _is_one(self, powers: Mapping[sp.Expr, int]) -> bool:
         above, below = sp.Integer(1), sp.Integer(1)
+        common = gcd(*powers.values())
         for argument, power in powers.items():
-            count = int(power * whole)
+            count = power // common
             above, below = (above * argument**count, below) if count > 0 else (above, below * argument**-count)
         return is_zero(above - below, self.squares)
 

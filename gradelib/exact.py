@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,9 @@ SIZES = ({"n": 3, "d": 2}, {"n": 2, "d": 3})
 _GIVEN = "given"  # the domain of a name that stands for a sympy object
 _SCALARS = ("real", "pos", "unit")
 _UNDONE = (sp.Derivative, sp.Integral, sp.Sum, sp.Product)
+# What a left side that is a program may have done to earn the right's very form.
+_DERIVING = {"Derivative", "Integral", "Poly", "Sum", "det", "diff", "expand", "expectation", "hessian", "integrate"}
+_DERIVING |= {"combinations", "inverse", "jacobian", "series", "solve", "subs"}
 _OPAQUE = (AppliedUndef, sp.Derivative, sp.Subs)
 _EXACT = 1e-30
 _POINTS = 2  # at each pair of sizes
@@ -60,12 +64,13 @@ def exact(
 ) -> Check:
     """Prove that `left` equals the formula `right`, with a symbol for every entry, at each pair of `sizes`.
 
-    `left` is a function of named sympy numbers, columns and matrices, a sympy expression, or the typeset left side as a
-    formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands in the place of `S`.
+    `left` is a function of named sympy numbers, columns and matrices, a sympy expression or a list of them, or the typeset
+    left side as a formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands in the place of `S`.
     `values` declares names: a domain as in `identity`, or a sympy object for which the name stands. Derivatives, sums
     and integrals may be handed over unevaluated. Raises EquationError where there is no proof, where both sides are
     the same expression before anything is computed, and where a mutant of `right` passes as well.
     """
+    left = sp.Matrix(left) if isinstance(left, list) else left
     return _check(label, "exact", (left,), right, solves, sizes, excuse, values)
 
 
@@ -340,8 +345,11 @@ class _Case:
 
     def _number(self, value: Any, place: Sequence[Any]) -> Any:
         result = np.empty(np.shape(value), dtype=object)
-        entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
-        result.flat = [mpmath.mpf(entry) for entry in entries]
+        try:
+            entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
+            result.flat = [mpmath.mpf(entry) for entry in entries]
+        except (ZeroDivisionError, TypeError):  # a complex number is no mpf
+            raise Undefined(f"does not hold: a name has no real value at a point with {self.where}.") from None
         return result if np.shape(value) else result[()]
 
     @cached_property
@@ -385,7 +393,7 @@ def _case(
     left, *rest = (lift(side.xreplace(names)) for side in done)
     for other in rest:
         left = left - other
-    alone = not rest and not solves and not raw[0].has(*_UNDONE)
+    alone = not rest and not solves and not raw[0].has(*_UNDONE) and not _derives(sides[0])
     unknown = values.pop(solves) if solves else None
     return _Case(sizes, free, values, left, lift(raw[0]) if alone else None, unknown)
 
@@ -401,6 +409,16 @@ def _side(side: Any, objects: Mapping[str, Any]) -> Any:
     if isinstance(side, list | tuple | sp.Tuple):
         side = sp.Matrix(list(side))
     return side[0, 0] if isinstance(side, sp.MatrixBase) and side.shape == (1, 1) else side
+
+
+def _derives(side: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether the code of a function, or of one that it calls, takes a derivative, an average, a determinant, …"""
+    if not isinstance(side, types.FunctionType) or side in seen:
+        return False
+    codes = [side.__code__, *(const for const in side.__code__.co_consts if isinstance(const, types.CodeType))]
+    names = {name for code in codes for name in (*code.co_names, *code.co_freevars)}
+    called = (side.__globals__.get(name) for name in names)
+    return bool(names & _DERIVING) or any(_derives(one, seen | {side}) for one in called)
 
 
 def _flat(value: Any) -> list[Any]:
