@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUN := $(shell find gradelib -name '*.py') book/extensions/page/offline.py book/extensions/notebooks/execution.py
-WRITTEN := $(shell find book/extensions book/_static -type f -not -name '*.pyc')
+WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf test notebooks words bench pages lint clean
+.PHONY: help install book pdf test notebooks words experiments bench pages lint clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,15 +33,19 @@ notebooks: $(INSTALLED)  ## write and run book/*.ipynb from book/*.md
 words: $(INSTALLED)  ## write them again after a change of words alone, running nothing
 	$(BIN)/python -m book.extensions.notebooks.export --keep-outputs
 
+experiments: $(INSTALLED)  ## do the recorded runs that are missing (SOURCE=folder of MNIST, MINUTES=60)
+	$(BIN)/gradelib experiment run $(if $(SOURCE),--source "$(SOURCE)") $(if $(MINUTES),--minutes $(MINUTES))
+
 bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
 
 pages: book  ## measure every page in headless Chromium
-	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.page_audit
 
-lint: $(INSTALLED)  ## look at the style of the code
+lint: $(INSTALLED)  ## look at the style and the types of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:  ## remove the built book and the environment
 	rm -rf _build $(VENV)

@@ -1,4 +1,4 @@
-"""A headless Chromium that says which hosts a page asked for and what its console complained about."""
+"""A headless Chromium (Selenium) that also reports the requests and the console errors of a page."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MISSING = None if CHROMIUM and CHROMEDRIVER else "needs Chromium and its driver 
 
 _QUIET = ("background-networking", "component-update", "default-apps", "extensions", "gpu", "sync")
 _FLAGS = ("headless=new", "no-sandbox", "no-first-run", *(f"disable-{name}" for name in _QUIET))
-# Resolves when the page and its formulas stand. MathJax shows its promise only some time after its script has run.
-_SETTLED = """
+# Resolves when fonts are loaded and formulas typeset. MathJax has its promise only some time after its script has run.
+_READY = """
 const done = arguments[0];
 const formulas = () => {
   if (!document.querySelector("script[src*=mathjax]")) return Promise.resolve();
@@ -37,12 +37,12 @@ class Browser:
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
-        self.sent: list[str] = []  # every address that the page opened last has asked for
+        self.requests: list[str] = []  # URLs that the page opened last has requested
 
-    def look(
+    def emulate(
         self, *, width: int = 1400, height: int = 900, dark: bool = False, paper: bool = False, scripts: bool = True
     ) -> None:
-        """Set the window, the mode, the medium and whether pages may run scripts, for all pages opened from now on."""
+        """Emulate viewport, colour scheme, media type and disabled scripts, for all pages opened from now on."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         mode = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -51,42 +51,43 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
 
     def open(self, page: Path, *, query: str = "") -> tuple[list[str], list[str]]:
-        """Open a file. Returns what it asked other hosts for, and its errors in the console."""
-        self._drain()
+        """Open a file. Returns its requests to other hosts, and its errors in the console."""
+        self._read_logs()
         self.driver.get(page.as_uri() + query)
-        self.driver.execute_async_script(_SETTLED)
-        return self._drain()
+        self.driver.execute_async_script(_READY)
+        return self._read_logs()
 
     def run(self, script: str, *arguments: object) -> Any:
+        """Run a script and return what it returns."""
         return self.driver.execute_script(script, *arguments)
 
-    def wait_for(self, script: str) -> Any:
-        """Run a script that calls its last argument with what it found."""
+    def run_async(self, script: str) -> Any:
+        """Run a script that calls its last argument with its result."""
         return self.driver.execute_async_script(script)
 
-    def spoken(self) -> list[tuple[str, str]]:
-        """Role and name of all that a screen reader finds on the page; works without scripts too."""
+    def accessibility_tree(self) -> list[tuple[str, str]]:
+        """Role and name of each node of the accessibility tree, as screen readers have it; works without scripts."""
         nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
         return [(node["role"]["value"], node["name"]["value"]) for node in nodes if "name" in node]
 
     def errors(self) -> list[str]:
-        """What the console has complained about since it was asked last."""
-        return self._drain()[1]
+        """Errors in the console since the last call."""
+        return self._read_logs()[1]
 
-    def _drain(self) -> tuple[list[str], list[str]]:
+    def _read_logs(self) -> tuple[list[str], list[str]]:
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-        self.sent = [event["request"]["url"] for event in asked]
+        self.requests = [event["request"]["url"] for event in asked]
         errors = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        return [url for url in self.sent if urlsplit(url).scheme in ("http", "https", "ws", "wss")], errors
+        return [url for url in self.requests if urlsplit(url).scheme in ("http", "https", "ws", "wss")], errors
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start Chromium and end it."""
+    """A running Chromium, ended with the `with` block."""
     with TemporaryDirectory() as profile:
         options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
+        options.binary_location = str(CHROMIUM)
         for flag in (*_FLAGS, f"user-data-dir={profile}"):
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})

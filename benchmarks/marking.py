@@ -14,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from benchmarks.timing import Ratio
-from gradelib.classroom import Marker, slicing, submission, why_no_sandbox
+from gradelib.classroom import Marker, sandbox_problem, slicing, submission
 
 SUBMISSIONS = 12
 _NOTEBOOK = Path(__file__).parent.parent / "book" / "06-optimal-covariance.ipynb"
@@ -27,7 +27,7 @@ def marking(rounds: int) -> dict[str, Ratio]:
     Each of the twelve submissions takes its turn with both, once for each twenty rounds, by the clock: the work is done
     by other processes. In the second row the twelve pay for the start of the sandbox.
     """
-    if reason := why_no_sandbox():
+    if reason := sandbox_problem():
         print(f"  Without the sandbox, since it cannot be made: {reason}")
     with TemporaryDirectory() as folder:
         paths = [_handed_in(Path(folder), number) for number in range(SUBMISSIONS)]

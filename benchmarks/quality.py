@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import timing
-from gradelib import _input, datasets, evaluation, networks, training
+from gradelib import datasets, evaluation, networks, training
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
 
@@ -57,13 +57,13 @@ def target(rounds: int) -> dict[str, dict[str, float | None]]:
     goal = _held_out(data, "beta_vae", steps)
     table: dict[str, dict[str, float | None]] = {f"β = {beta}": {} for beta in BETAS}
     for name, (objective, options) in RUNS.items():
-        price = _price(data.train, objective, options, rounds)
+        cost = _relative_cost(data.train, objective, options, rounds)
         reached: dict[float, float] = {}
         for share in SHARES:
             found = _held_out(data, objective, round(share * steps), **options)
             for beta in BETAS:
                 if beta not in reached and found[beta] <= goal[beta]:
-                    reached[beta] = share * price
+                    reached[beta] = share * cost
         for beta in BETAS:
             table[f"β = {beta}"][name] = reached.get(beta)
     return table
@@ -104,7 +104,7 @@ def _best_loss(model: VAE, x: Tensor, beta: float) -> float:
     return evaluation.gap(model, x, beta=beta, samples=256).sampled
 
 
-def _price(x: Tensor, objective: str, options: dict[str, float], rounds: int) -> float:
+def _relative_cost(x: Tensor, objective: str, options: dict[str, float], rounds: int) -> float:
     """What a step of all models together costs, in β-VAE steps of as many."""
 
     def run(objective: str, **options: float) -> Callable[[], object]:
@@ -121,7 +121,6 @@ def _noise(model: VAE, x: Tensor, beta: float, objective: str, options: dict[str
     for _ in range(draws):
         rows = x[torch.randperm(len(x), generator=generator)]  # the same batch, in another order
         drawn = torch.randn(len(x), model.d, generator=generator, dtype=x.dtype)
-        with _input.trusted():
-            value = loss(model, rows, drawn, beta, likelihood=Gaussian(), **options)
+        value = loss(model, rows, drawn, beta, likelihood=Gaussian(), check_values=True, **options)
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, list(model.parameters()))]))
     return float(torch.stack(gradients).var(0).sum())

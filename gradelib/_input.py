@@ -1,38 +1,26 @@
-"""What every public function refuses at its boundary, each in one sentence."""
+"""What every public function refuses at its boundary, each in one sentence.
+
+Shapes and types are always looked at. Looking at the values of a tensor costs time, and on a GPU the host waits for
+it, so the functions of a training step take `check_values=False`, as scipy's take `check_finite=False`: the loss shows
+at once whether a value went wrong, and only then is the step done again with `check_values=True`, to say which.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
-
-_values_are_trusted: ContextVar[bool] = ContextVar("values_are_trusted", default=False)
-
-
-@contextmanager
-def trusted() -> Iterator[None]:
-    """Look at shapes only, not at values.
-
-    A training step runs like this: its loss shows at once whether a value went wrong, and only then is it run again
-    with every check, to say which.
-    """
-    token = _values_are_trusted.set(True)
-    try:
-        yield
-    finally:
-        _values_are_trusted.reset(token)
+from torch.func import debug_unwrap
 
 
-def positive(name: str, value: float | Tensor) -> None:
+def positive(name: str, value: float | Tensor, *, check_values: bool = True) -> None:
     """Raise ValueError unless `value`, a number or every entry of a tensor, is finite and above zero."""
     if isinstance(value, Tensor):
-        if not value.is_complex() and holds(lambda: (value > 0) & torch.isfinite(value)):
+        if not value.is_complex() and (not check_values or holds((value > 0) & torch.isfinite(value))):
             return
-        shown = f"{value.item()}" if value.ndim == 0 else f"a tensor of shape {tuple(value.shape)} with other entries"
+        seen = entries(value)
+        shown = f"{seen.item()}" if seen.ndim == 0 else f"a tensor of shape {tuple(value.shape)} with other entries"
     else:
         if _is_number(value) and 0 < value < math.inf:
             return
@@ -40,14 +28,14 @@ def positive(name: str, value: float | Tensor) -> None:
     raise ValueError(f"{name} must be a finite number above 0, but it is {shown}.")
 
 
-def finite(**tensors: Tensor) -> None:
+def finite(*, check_values: bool = True, **tensors: Tensor) -> None:
     """Raise ValueError for the first of `tensors` that is not a real floating tensor or holds NaN or infinity."""
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a torch tensor, but it is a {type(tensor).__name__}.")
         if not tensor.is_floating_point():
             raise ValueError(f"{name} must hold real floating-point numbers, but its dtype is {tensor.dtype}.")
-        if not holds(lambda tensor=tensor: torch.isfinite(tensor)):
+        if check_values and not holds(torch.isfinite(tensor)):
             raise ValueError(f"{name} holds NaN or infinity; look at the step that made it.")
 
 
@@ -90,14 +78,18 @@ def broadcastable(**tensors: Tensor) -> None:
         raise ValueError(f"These shapes do not go together: {shapes}.") from None
 
 
-def holds(condition: Callable[[], Tensor]) -> bool:
-    """Whether `condition()` holds everywhere; where values are trusted or, in `torch.vmap`, out of sight, true."""
-    if _values_are_trusted.get():
-        return True
-    try:
-        return bool(condition().all())
-    except RuntimeError:
-        return True
+def holds(condition: Tensor) -> bool:
+    """Whether every entry of a boolean tensor is true; in `torch.func.vmap`, for every example of its batch."""
+    return bool(entries(condition).all())
+
+
+def entries(tensor: Tensor) -> Tensor:
+    """The plain tensor behind `tensor`, to be read and not to be calculated with.
+
+    The transforms of `torch.func` hand their function wrapped tensors, which vmap allows nobody to read; what they
+    wrap can be read. In vmap it has the axis of the batch, too.
+    """
+    return debug_unwrap(tensor)
 
 
 def _is_number(value: object) -> bool:

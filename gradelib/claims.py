@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from gradelib import _records
+from gradelib import records
 
 
 class ClaimError(AssertionError):
@@ -31,11 +30,11 @@ class Claim:
 
     __repr__ = __str__
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return _records.mimebundle("claim", str(self), asdict(self))
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return records.mimebundle("claim", self.name, str(self), asdict(self))
 
 
-def claim(name: str, holds: Any, measured: str) -> Claim:
+def claim(name: str, holds: object, measured: str) -> Claim:
     """Assert that the claim `name` holds, and say what was measured, with the numbers.
 
     `holds` is a comparison, so a bool of Python, numpy or torch. Raises ClaimError where it is false, and ValueError

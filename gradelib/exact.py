@@ -140,7 +140,7 @@ def _check(
     except (_NoProof, Misfit, Undefined, AlgebraError) as error:
         raise EquationError(f"{label} {error}") from None
     tried, same, survivors = _try_mutants(cases, formula, spec, given)
-    check = Check(
+    return Check(
         label=label,
         kind=kind,
         points=_POINTS * len(cases),
@@ -151,8 +151,6 @@ def _check(
         sizes=tuple((case.sizes["n"], case.sizes["d"]) for case in cases if case.has_sizes),
         seconds=round(time.process_time() - started, 2),
     )
-    equations.REGISTER[label, " − ".join(getattr(side, "__name__", None) or str(side) for side in sides), formula.text] = check
-    return check
 
 
 class _NoProof(ValueError):  # noqa: N818 - the end of a sentence that begins with the label

@@ -17,15 +17,16 @@ from gradelib import _input
 Function = Callable[[Tensor], Tensor]
 
 
-def push(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def push(g: Function, z: Tensor, directions: Tensor, *, check_values: bool = True) -> tuple[Tensor, Tensor]:
     """The value g(z) and the derivatives Jv of g in k directions v at once (`eq-pushforward`).
 
     `z` is (…, d), `directions` (k, …, d) → (…, n) and (k, …, n). The first axis of z may be longer than that of the
     directions: then only the first examples are differentiated. A decoder with a method `push` of its own, such as
     `networks.MLP`, is asked for it, which is cheaper; any other is differentiated by `torch.func.jvp`.
-    Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes.
+    Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes. With `check_values`
+    false, it looks at shapes only, as all functions here that take it.
     """
-    _input.finite(z=z, directions=directions)
+    _input.finite(z=z, directions=directions, check_values=check_values)
     _input.latents("z", z)
     if directions.ndim != z.ndim + 1 or directions.shape[1:] != z[: _first(directions)].shape:
         raise ValueError(
@@ -43,7 +44,7 @@ def push(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 def _push_through_torch(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     first = _first(directions)
-    values, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,)))(directions)
+    values, pushed = vmap(lambda v: jvp(g, (z[:first],), (v,))[:2])(directions)
     value = values[0]  # the same for all directions; out_dims=None would say so, but convolutions under vmap refuse it
     return (value if first in (None, len(z)) else torch.cat([value, g(z[first:])])), pushed
 
@@ -61,22 +62,24 @@ def jacobian(g: Function, z: Tensor) -> Tensor:
     return linearise(g, z)[1]
 
 
-def linearise(g: Function, z: Tensor, columns: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def linearise(
+    g: Function, z: Tensor, columns: Tensor | None = None, *, check_values: bool = True
+) -> tuple[Tensor, Tensor]:
     """The value g(z) and columns of its Jacobian, from one pass: (…, d) → (…, n) and (…, n, k).
 
     `columns` (…, k) names k columns for each example, or for the first of them only; without it come all d columns.
     Raises ValueError for NaN, for an index that is not whole or lies outside 0 … d − 1, and for indices that do not fit
     the batch.
     """
-    _input.finite(z=z)
+    _input.finite(z=z, check_values=check_values)
     d = _input.latents("z", z)
     eye = torch.eye(d, dtype=z.dtype, device=z.device)
     if columns is None:
         directions = eye.reshape(d, *[1] * (z.ndim - 1), d).expand(d, *z.shape)
     else:
-        _check_columns(columns, z if z.ndim == 1 else z[: len(columns)])
+        _check_columns(columns, z if z.ndim == 1 else z[: len(columns)], check_values)
         directions = eye[columns].movedim(-2, 0)
-    value, pushed = push(g, z, directions)
+    value, pushed = push(g, z, directions, check_values=check_values)
     return value, pushed.movedim(0, -1)
 
 
@@ -119,22 +122,22 @@ def hessian(f: Function, z: Tensor) -> Tensor:
     return jacobian(grad(total), z)
 
 
-def gauss_newton(J: Tensor, curvature: Tensor) -> Tensor:
+def gauss_newton(J: Tensor, curvature: Tensor, *, check_values: bool = True) -> Tensor:
     """JᵀHJ, the Hessian of log p(x | z) without second derivatives of the decoder (`eq-gauss-newton`).
 
     `J` is (…, n, d), `curvature` (…, n) the diagonal of H; the result is (…, d, d). Raises ValueError where they
     disagree in n.
     """
-    _check_curvature(J, curvature)
+    _check_curvature(J, curvature, check_values)
     return J.mT @ (curvature.unsqueeze(-1) * J)
 
 
-def gauss_newton_diagonal(J: Tensor, curvature: Tensor) -> Tensor:
+def gauss_newton_diagonal(J: Tensor, curvature: Tensor, *, check_values: bool = True) -> Tensor:
     """The diagonal of JᵀHJ, J_iᵀHJ_i for every column i in `J`, which may hold some columns only.
 
     `J` is (…, n, k), `curvature` (…, n); the result is (…, k). Raises ValueError where they disagree in n.
     """
-    _check_curvature(J, curvature)
+    _check_curvature(J, curvature, check_values)
     return (curvature.unsqueeze(-2) @ J**2).squeeze(-2)
 
 
@@ -185,12 +188,11 @@ def _inner(slope: Tensor, value: Tensor) -> Tensor:
     return (slope * value).sum(-1)
 
 
-def _check_columns(columns: Tensor, z: Tensor) -> None:
+def _check_columns(columns: Tensor, z: Tensor, check_values: bool = True) -> None:
     d = _input.latents("z", z)
-    if columns.is_floating_point() or not _input.holds(lambda: (columns >= 0) & (columns < d)):
-        raise ValueError(
-            f"A column index must be a whole number between 0 and {d - 1}, but there is {columns.tolist()}."
-        )
+    if columns.is_floating_point() or (check_values and not _input.holds((columns >= 0) & (columns < d))):
+        there = _input.entries(columns).tolist()
+        raise ValueError(f"A column index must be a whole number between 0 and {d - 1}, but there is {there}.")
     if columns.shape[:-1] != z.shape[:-1]:
         raise ValueError(
             f"Column indices must be (…, k) where z is (…, d), but they are {tuple(columns.shape)} and z is "
@@ -198,14 +200,14 @@ def _check_columns(columns: Tensor, z: Tensor) -> None:
         )
 
 
-def _check_curvature(J: Tensor, curvature: Tensor) -> None:
-    _check_jacobian(J)
-    _input.finite(curvature=curvature)
+def _check_curvature(J: Tensor, curvature: Tensor, check_values: bool) -> None:
+    _check_jacobian(J, check_values)
+    _input.finite(curvature=curvature, check_values=check_values)
     _input.same_size(n_of_J=J.shape[-2], n_of_curvature=curvature.shape[-1])
     _input.broadcastable(J=J[..., 0], curvature=curvature)
 
 
-def _check_jacobian(J: Tensor) -> None:
-    _input.finite(J=J)
+def _check_jacobian(J: Tensor, check_values: bool = True) -> None:
+    _input.finite(J=J, check_values=check_values)
     if J.ndim < 2:
         raise ValueError(f"J must be (…, n, d), but its shape is {tuple(J.shape)}.")

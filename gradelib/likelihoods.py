@@ -7,7 +7,7 @@ diagonal; `curvature` returns that diagonal, in nats per squared unit of g.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -46,10 +46,12 @@ class Likelihood(Protocol):
 class Gaussian:
     """N(x; g, scale² I): every pixel has the standard deviation `scale`, in units of x.
 
-    Raises ValueError where `scale` is not a finite number above 0.
+    Raises ValueError where `scale` is not a finite number above 0. With `check_values` false, its methods look at
+    shapes only, as a training step wants.
     """
 
     scale: float = 1.0
+    check_values: bool = field(default=True, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a scale that is no standard deviation."""
@@ -57,28 +59,28 @@ class Gaussian:
 
     def log_prob(self, x: Tensor, g: Tensor) -> Tensor:
         """The log-density log N(x; g, scale² I) in nats: (…, n), (…, n) → (…)."""
-        _check_pixels(x, g)
+        _check_pixels(x, g, self.check_values)
         normaliser = math.log(2 * math.pi) + 2 * math.log(self.scale)  # scale² would underflow long before scale does
         return -0.5 * (((x - g) / self.scale) ** 2 + normaliser).sum(-1)
 
     def slope(self, x: Tensor, g: Tensor) -> Tensor:
         """(x − g)/scale² for every pixel: (…, n), (…, n) → (…, n)."""
-        _check_pixels(x, g)
+        _check_pixels(x, g, self.check_values)
         return (x - g) / self.scale**2
 
     def curvature(self, x: Tensor, g: Tensor) -> Tensor:
         """−1/scale² for every pixel, whatever x and g are: (…, n)."""
-        _check_pixels(x, g)
+        _check_pixels(x, g, self.check_values)
         return torch.full_like(x + g, -1 / self.scale**2)
 
     def mean(self, g: Tensor) -> Tensor:
         """The decoder's output itself: (…, n) → (…, n)."""
-        _input.finite(g=g)
+        _input.finite(g=g, check_values=self.check_values)
         return g
 
     def sample(self, g: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The decoder's output with noise of standard deviation `scale`: (…, n) → (…, n)."""
-        _input.finite(g=g)
+        _input.finite(g=g, check_values=self.check_values)
         return g + self.scale * torch.randn(g.shape, generator=generator, dtype=g.dtype, device=g.device)
 
 
@@ -87,10 +89,12 @@ class Bernoulli:
     """Independent pixels that are on with probability m, for x in [0, 1].
 
     `parameter` says what the decoder returns: "logit" for log m/(1 − m), any real number, or "mean" for m itself,
-    strictly between 0 and 1. Raises ValueError for another parameter or for x or g outside their range.
+    strictly between 0 and 1. Raises ValueError for another parameter or for x or g outside their range. With
+    `check_values` false, its methods look at shapes only, as a training step wants.
     """
 
     parameter: str = "logit"
+    check_values: bool = field(default=True, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse an unknown parameter."""
@@ -126,19 +130,19 @@ class Bernoulli:
         return torch.bernoulli(self.mean(g), generator=generator)
 
     def _check(self, x: Tensor, g: Tensor) -> None:
-        _check_pixels(x, g)
+        _check_pixels(x, g, self.check_values)
         self._check_output(g)
-        if not _input.holds(lambda: (x >= 0) & (x <= 1)):
+        if self.check_values and not _input.holds((x >= 0) & (x <= 1)):
             raise ValueError("x must lie between 0 and 1 for a Bernoulli likelihood; rescale the pixels.")
 
     def _check_output(self, g: Tensor) -> None:
-        _input.finite(g=g)
-        if self.parameter == "mean" and not _input.holds(lambda: (g > 0) & (g < 1)):
+        _input.finite(g=g, check_values=self.check_values)
+        if self.check_values and self.parameter == "mean" and not _input.holds((g > 0) & (g < 1)):
             raise ValueError("A Bernoulli mean must lie strictly between 0 and 1; end the decoder in a sigmoid.")
 
 
-def _check_pixels(x: Tensor, g: Tensor) -> None:
-    _input.finite(x=x, g=g)
+def _check_pixels(x: Tensor, g: Tensor, check_values: bool) -> None:
+    _input.finite(x=x, g=g, check_values=check_values)
     if not (x.ndim and g.ndim):
         raise ValueError("x and g must have an axis of pixels, but one of them is a single number.")
     _input.same_size(pixels_of_x=x.shape[-1], pixels_of_g=g.shape[-1])

@@ -44,9 +44,9 @@ class VAE(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.d, self.family, self.block = d, family, block
 
-    def posterior(self, x: Tensor) -> Posterior:
+    def posterior(self, x: Tensor, *, check_values: bool = True) -> Posterior:
         """q(z | x) for each example: (…, n) → mean (…, d) and its factor."""
-        return posteriors.from_encoder(self.encoder(x), self.d, self.family, self.block)
+        return posteriors.from_encoder(self.encoder(x), self.d, self.family, self.block, check_values=check_values)
 
 
 class MLP(nn.Sequential):
@@ -65,7 +65,7 @@ class MLP(nn.Sequential):
                 slopes = SLOPES[type(layer)](layer, values[: shape[1]])
                 values, tangents = layer(values), tangents * slopes
             else:
-                values, tangents = geometry.push(layer, values, tangents)
+                values, tangents = geometry.push(layer, values, tangents, check_values=False)  # the caller did
         return values.reshape(*z.shape[:-1], -1), tangents.reshape(*directions.shape[:-1], -1)
 
 

@@ -1,37 +1,46 @@
-"""Many independent jobs, on this machine or on a cluster: each is done once, and its result is kept in a file.
+"""Many independent jobs in parallel, on this machine or on a cluster, with resume after any end.
 
-joblib is the only seam. A job runs in a worker process. Its result comes back as text and is written here, by the
-process that handed it out: the workers of a cluster need not share a disk with it, and a worker that outlives it
-writes nothing.
+The one seam is `concurrent.futures.Executor`: a pool of processes of loky here, `distributed.Client.get_executor()` on
+a Dask cluster. Results are recorded by the process that hands the jobs out, as each of them arrives: workers need not
+share a disk with it, and a worker that outlives it writes nothing.
+
+`run_jobs` leaves it to its caller where results are kept; `run_all` keeps each in a JSON file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import math
 import os
 import re
-import time
 import traceback
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import joblib
-
+from gradelib._files import write_atomically
 from gradelib._names import one_of
+from gradelib._options import whole_number
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from tqdm import tqdm
 
 Job = TypeVar("Job")
-Result = dict[str, Any]
+R = TypeVar("R")
+Result = dict[str, Any]  # what JSON can hold
 
-FAILURE = "failure"  # the key under which a result has the sentence of a job that could not be done
-SETTINGS = ".settings.json"  # no job's file begins with a dot
+FAILURE = "failure"  # the key under which a file of `run_all` has the sentence of a job that failed
 PATIENCE = 10.0  # seconds to wait for a scheduler and for its first worker
+IDLE_SECONDS = 60  # after which a process ends that no call has used again
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,23 @@ class Where:
         if self.shard and not 1 <= self.shard[0] <= self.shard[1]:
             raise ValueError(_shard_must_be("{}/{}".format(*self.shard)))
 
+    def part_of(self, jobs: Mapping[str, Job]) -> dict[str, Job]:
+        """The jobs of this shard, or all of them."""
+        first, step = self.shard or (1, 1)
+        return dict(islice(jobs.items(), first - 1, None, step))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no result: one sentence that begins with its key, and the traceback where there is one."""
+
+    sentence: str
+    traceback: str = ""
+    worker_died: bool = False
+
+
+# --- the options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options that `where_from` reads."""
@@ -70,237 +96,164 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shard", metavar="i/N", help="do the i-th of N parts only; all parts share one folder")
 
 
-def where_from(namespace: argparse.Namespace) -> Where:
+def where_from(options: argparse.Namespace) -> Where:
     """What the options say; raises ValueError, with one sentence, where they make no sense."""
-    workers = namespace.workers
-    if workers is not None and not workers.isdecimal():
-        raise ValueError(f"--workers must be a whole number, but it is {workers!r}.")
-    return Where(
-        backend=namespace.backend,
-        workers=workers if workers is None else int(workers),
-        scheduler=namespace.scheduler,
-        shard=_read_shard(namespace.shard),
-    )
+    workers = whole_number("--workers", options.workers, least=1)
+    return Where(options.backend, workers, options.scheduler, _read_shard(options.shard))
 
 
 def _read_shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    parts = text.split("/")
-    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+    if not (found := re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)):
         raise ValueError(_shard_must_be(text))
-    return int(parts[0]), int(parts[1])
+    return int(found[1]), int(found[2])
 
 
 def _shard_must_be(text: str) -> str:
     return f"--shard must be i/N with i from 1 to N, for example 2/8, but it is {text!r}."
 
 
-def run_all(
-    function: Callable[[Job], Result],
+# --- jobs on an executor
+
+
+def run_jobs(
+    function: Callable[[Job], R],
     jobs: Mapping[str, Job],
-    folder: Path,
     where: Where,
     *,
+    record: Callable[[str, R], None],
+    done: Collection[str] = (),
     label: str,
     quiet: bool = False,
-    settings: Mapping[str, Any] | None = None,
-) -> dict[str, Result]:
-    """Do each job once and keep its result as `folder/<key>.json`, whole or not at all; see `path_of` for odd keys.
+) -> dict[str, Failure]:
+    """Run `function` on each job; call `record(key, result)` in this thread, once for each result, as it arrives.
 
-    What is there already is not done again. Returns what is there in the end, by key and in the order of `jobs`: the
-    results of all shards so far. Numbers that are not finite become None, as they have no place in JSON.
-
-    `function` and the jobs go to other processes, so they must be picklable. A job that raises, or that kills its
-    worker, stops no other: its result is a sentence under `FAILURE`, and the next call tries it again.
-
-    `settings` are what the results depend on besides their jobs. Raises ValueError where the folder holds results of
-    other settings or something else, ConnectionError where the scheduler cannot be reached or goes away, ImportError
-    without Dask, and RuntimeError where the cluster has no worker.
+    Returns the failures, by key. `done` are the keys that are not run again (resume); a shard is a part of all jobs,
+    done or not. `function`, jobs and results must be picklable. A job that raises, or that kills its worker even when
+    it runs alone, is a failure and stops no other; jobs that were in flight when a worker died run again. What `record`
+    raises ends the run. Raises ConnectionError where the scheduler cannot be reached or goes away, ImportError without
+    Dask, RuntimeError where the cluster has no worker.
     """
-    folder = Path(folder)
-    _claim(folder, settings or {})
-    mine = dict(list(jobs.items())[where.shard[0] - 1 :: where.shard[1]] if where.shard else jobs)
-    left = [_Task(function, key, job) for key, job in mine.items() if not _is_done(path_of(folder, key))]
-    results = (
-        _on_cluster(left, where.scheduler)
-        if where.scheduler
-        else _on_this_machine(left, where.workers or joblib.cpu_count())
-    )
-    with _bar(label, quiet, done=len(mine) - len(left), total=len(mine)) as bar:
-        for key, text in results:
-            write_whole(path_of(folder, key), text)
+    mine = where.part_of(jobs)
+    left = {key: partial(_attempt, function, key, job) for key, job in mine.items() if key not in done}
+    failures: dict[str, Failure] = {}
+    bar = _progress_bar(label, quiet, initial=len(mine) - len(left), total=len(mine))
+    with bar, closing(_outcomes(left, where)) as outcomes:
+        for key, outcome in outcomes:
+            if isinstance(outcome, Failure):
+                failures[key] = outcome
+                bar.set_postfix(failed=len(failures))
+            else:
+                record(key, outcome)
             bar.update()
-    found = {key: read(path_of(folder, key)) for key in jobs}
-    return {key: result for key, result in found.items() if result is not None}
+    return failures
 
 
-def path_of(folder: Path, key: str) -> Path:
-    """The file of a key's result: its own name where that can name a file, otherwise one that no other key gets."""
-    name = re.sub(r"[^\w .-]|^\.", _escaped, key) or "%"
-    if len(_bytes(name)) > 200:
-        name = f"{name[:40]}-{hashlib.sha256(_bytes(key)).hexdigest()}"
-    return Path(folder) / f"{name}.json"
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in _bytes(found[0]))
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")  # a key may be the name of a file, which need not be UTF-8
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that at every moment, even when killed, either the old one is there or the new one."""
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.unfinished")  # two runs may write the same file at a time
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Make `folder` the place of the results of these settings; raise ValueError where it is another's."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, but results need a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / SETTINGS
-    if not file.exists():
-        if any(folder.glob("[!.]*.json")):
-            raise ValueError(f"{folder} holds files that did not come from here; use another folder.")
-        write_whole(file, _as_json(settings))
-    there, here = json.loads(file.read_text(encoding="utf-8")), json.loads(_as_json(settings))
-    for name in there | here:
-        if there.get(name) != here.get(name):
-            raise ValueError(
-                f"{folder} holds results of other settings ({name} was {there.get(name)!r} and is {here.get(name)!r}); "
-                "use another folder or delete this one."
-            )
-    for leftover in folder.glob(".*.unfinished"):  # of a run that was killed; a young one may be in use
-        if time.time() - leftover.stat().st_mtime > 3600:
-            leftover.unlink(missing_ok=True)
-
-
-def read(path: Path) -> Result | None:
-    """The result in a file, or None where there is none or an unreadable one, which is then made again."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _is_done(path: Path) -> bool:
-    result = read(path)
-    return result is not None and FAILURE not in result
-
-
-def _bar(label: str, quiet: bool, *, done: int, total: int) -> Any:
-    from tqdm.auto import tqdm
-
-    hidden = True if quiet or os.environ.get("TQDM_DISABLE") else None  # None: hidden where no terminal is
-    return tqdm(desc=label, initial=done, total=total, disable=hidden)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A job with its function. Dask would spread a large argument over the workers, and lose it with one of them."""
-
-    function: Callable[[Any], Result]
-    key: str
-    job: Any
-
-    def __call__(self) -> tuple[str, str]:
-        """The key, and the result as JSON. This runs in the worker, and what goes wrong here is a result, too."""
-        os.environ["TQDM_DISABLE"] = "1"  # the worker shares its terminal with the bar of all jobs
-        try:
-            return self.key, _as_json(self.function(self.job))
-        except (Exception, SystemExit) as error:
-            return self.key, _failed(f"{self.key}: {type(error).__name__}: {error}", traceback.format_exc())
-
-
-def _failed(sentence: str, details: str = "") -> str:
-    return _as_json({FAILURE: sentence, "traceback": details})
-
-
-def _as_json(result: Mapping[str, Any]) -> str:
-    return json.dumps(_finite(result), allow_nan=False, indent=1)
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for NaN and infinity."""
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _on_this_machine(tasks: list[_Task], workers: int) -> Iterator[tuple[str, str]]:
-    """Results from processes on this machine, as they come.
-
-    A process that dies takes its pool with it, and nobody says which job it was at. But jobs are handed out in order,
-    so it was at one of the first that are left. Half as many of those are tried in a fresh pool, then half of these,
-    and a job whose process dies when it is alone is the one.
-    """
-    sizes = [workers, *_halves(workers)]
-    left, deaths = {task.key: task for task in tasks}, 0
+def _outcomes(left: dict[str, partial[R | Failure]], where: Where) -> Generator[tuple[str, R | Failure], None, None]:
+    """The results and failures of the tasks in `left`, as they come, each once; in the end `left` is empty."""
+    deaths: Counter[str] = Counter()
     while left:
-        size = sizes[deaths]
-        suspects = list(left.values())[: size if deaths else None]
-        pool = joblib.Parallel(
-            n_jobs=max(2, min(size, len(suspects))),  # joblib would do the work of 1 in this very process
-            backend="loky",
-            pre_dispatch=size,
-            batch_size=1,
-            return_as="generator_unordered",
-        )
-        try:
-            for key, text in pool(joblib.delayed(task)() for task in suspects):
+        tasks, window = _next_round(left, deaths, where)
+        with _cluster(where.scheduler) if where.scheduler else _processes(window) as executor:
+            for key, future in _completed(executor, tasks, window):
+                outcome = _outcome(key, future, where)
+                if isinstance(outcome, Failure) and outcome.worker_died:
+                    deaths[key] += 1
+                    if window > 1 or deaths[key] == 1:
+                        continue
                 del left[key]
-                yield key, text
-            deaths = 0
+                yield key, outcome
+
+
+def _next_round(left: Mapping[str, Job], deaths: Counter[str], where: Where) -> tuple[dict[str, Job], int]:
+    """The jobs to submit next, and how many of them at a time.
+
+    Nobody says which job it was that killed a worker. Those in flight run again; those that were in flight twice run
+    one at a time, before all others. Dask itself runs a job again on other workers, and gives up at the fourth death.
+    """
+    from loky import cpu_count
+
+    suspects = {key: task for key, task in left.items() if deaths[key] >= (1 if where.scheduler else 2)}
+    if suspects:
+        return suspects, 1
+    return dict(left), len(left) if where.scheduler else min(len(left), where.workers or cpu_count())
+
+
+def _completed(executor: Executor, tasks: Mapping[str, partial[R]], window: int) -> Iterator[tuple[str, Future[R]]]:
+    """Submit the tasks, at most `window` at a time, and yield each with its future when that is done.
+
+    A broken executor takes no more tasks; those that it has not taken are left out.
+    """
+    waiting, in_flight, finished = iter(tasks.items()), dict[Future[R], str](), SimpleQueue[Future[R]]()
+    while True:
+        try:
+            for key, task in islice(waiting, window - len(in_flight)):
+                future = executor.submit(task)
+                in_flight[future] = key
+                future.add_done_callback(finished.put)
         except BrokenExecutor:
-            deaths += 1
-            if deaths == len(sizes):
-                key, deaths = suspects[0].key, 0
-                del left[key]
-                yield key, _failed(f"{key}: its process died, also alone; it may need more memory than there is.")
+            waiting = iter(())
+        if not in_flight:
+            return
+        future = finished.get()
+        yield in_flight.pop(future), future
 
 
-def _halves(size: int) -> list[int]:
-    """Half of `size`, half of that, and so on down to 1, which is there at least."""
-    return [max(1, size // 2), *(_halves(size // 2) if size > 3 else [])]
+def _attempt(function: Callable[[Job], R], key: str, job: Job) -> R | Failure:
+    """Run one job; this runs in the worker."""
+    os.environ["TQDM_DISABLE"] = "1"  # the worker shares its terminal with the bar of all jobs
+    try:
+        return function(job)
+    except (Exception, SystemExit) as error:
+        return Failure(f"{key}: {type(error).__name__}: {error}", traceback.format_exc())
 
 
-def _on_cluster(tasks: list[_Task], address: str) -> Iterator[tuple[str, str]]:
-    """Results from the workers of a Dask cluster, as they come; Dask itself gives a lost worker's jobs to another."""
-    if not tasks:
-        return
+def _outcome(key: str, future: Future[R | Failure], where: Where) -> R | Failure:
+    """What became of a task; raises ConnectionError where the scheduler is lost, which cancels all futures."""
+    if future.cancelled():
+        raise ConnectionError(f"The scheduler at {where.scheduler} went away; the same command goes on from here.")
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, _worker_death(where)):
+        return Failure(f"{key}: its worker died, also when it ran alone; it may need more memory.", worker_died=True)
+    return Failure(f"{key}: it could not be run: {type(error).__name__}: {error}")
+
+
+def _worker_death(where: Where) -> type[Exception]:
+    if not where.scheduler:
+        return BrokenExecutor
+    from distributed import KilledWorker
+
+    return KilledWorker
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
     with _connect(address) as client:
-        pool = joblib.Parallel(
-            n_jobs=-1,
-            backend=_cluster_backend(client),
-            pre_dispatch="all",  # so that workers that join later find work
-            batch_size=1,
-            return_as="generator_unordered",
-        )
-        try:
-            yield from pool(joblib.delayed(task)() for task in tasks)
-        except CancelledError:
-            raise ConnectionError(
-                f"The scheduler at {address} went away; what was done is kept, and the same command goes on from there."
-            ) from None
+        yield client.get_executor(pure=False)  # a job that runs again is a new task
 
 
-def _connect(address: str) -> Any:
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    """Processes of this machine, which the next call uses again; they are killed with what they are at by an error."""
+    from loky import get_reusable_executor
+
+    executor = get_reusable_executor(workers, timeout=IDLE_SECONDS, env=ONE_THREAD)
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(kill_workers=True)
+        raise
+
+
+def _connect(address: str) -> Client:
     """A client of the scheduler, once it has a worker."""
     try:
         from distributed import Client
     except ImportError:
-        raise ImportError("--backend dask needs a package that is not here: pip install 'gradelib[dask]'.") from None
+        raise ImportError("--backend dask needs a package that is not here: pip install distributed.") from None
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError):
@@ -317,23 +270,74 @@ def _connect(address: str) -> Any:
     return client
 
 
-def _cluster_backend(client: Any) -> Any:
-    from joblib._dask import DaskDistributedBackend
+def _progress_bar(label: str, quiet: bool, *, initial: int, total: int) -> tqdm:
+    from tqdm.auto import tqdm
 
-    class Cluster(DaskDistributedBackend):
-        """joblib's backend, where a job that Dask gives up has a result; joblib itself would wait for it for ever."""
-
-        def submit(self, func: Any, callback: Callable[..., None]) -> Any:
-            key = func.items[0][0].key
-            future = super().submit(func, callback)
-            future.add_done_callback(lambda done: done.exception() and callback([(key, _given_up(key, done))]))
-            return future
-
-    return Cluster(client=client)
+    hidden = True if quiet or os.environ.get("TQDM_DISABLE") else None  # None: hidden where no terminal is
+    return tqdm(desc=label, initial=initial, total=total, disable=hidden)
 
 
-def _given_up(key: str, future: Any) -> str:
-    error = future.exception()
-    if type(error).__name__ == "KilledWorker":
-        return _failed(f"{key}: every worker that tried it died; it may need more memory than they have.")
-    return _failed(f"{key}: the cluster could not run it: {type(error).__name__}: {error}")
+# --- results in a folder of JSON files
+
+
+def run_all(
+    function: Callable[[Job], Result],
+    jobs: Mapping[str, Job],
+    folder: Path,
+    where: Where,
+    *,
+    label: str,
+    quiet: bool = False,
+) -> dict[str, Result]:
+    """Run each job once, by `run_jobs`, and write its result to `folder/<key>.json`, atomically.
+
+    A job that has its file is not run again (resume). Returns what the folder holds in the end, by key and in the order
+    of `jobs`: the results of all shards so far. The file of a job that failed has a sentence under `FAILURE`, and the
+    next call tries it again. Raises ValueError for a key that can name no file, and what `run_jobs` raises.
+    """
+    files = {key: path_of(folder, key) for key in jobs}
+    folder.mkdir(parents=True, exist_ok=True)
+    failures = run_jobs(
+        partial(_encoded, function),
+        jobs,
+        where,
+        record=lambda key, text: write_atomically(files[key], text),
+        done={key for key, file in files.items() if _is_done(file)},
+        label=label,
+        quiet=quiet,
+    )
+    for key, failure in failures.items():
+        write_atomically(files[key], as_json({FAILURE: failure.sentence, "traceback": failure.traceback}))
+    found = {key: read(file) for key, file in files.items()}
+    return {key: result for key, result in found.items() if result is not None}
+
+
+def path_of(folder: Path, key: str) -> Path:
+    """The file of a key's result; raises ValueError for a key that can name no file on some system."""
+    if not re.fullmatch(r"\w[\w .-]{0,99}", key):
+        raise ValueError(f"A job is named by at most 100 letters, digits, points and dashes, but not {key!r}.")
+    return folder / f"{key}.json"
+
+
+def read(path: Path) -> Result | None:
+    """The result in a file, or None where there is none or an unreadable one, which is then made again."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def as_json(result: Mapping[str, Any]) -> str:
+    """The text of a file; raises TypeError or ValueError for what JSON cannot hold, such as infinity."""
+    return json.dumps(result, allow_nan=False, indent=1)
+
+
+def _encoded(function: Callable[[Job], Result], job: Job) -> str:
+    """The result as text, made in the worker, so that what JSON cannot hold is the failure of this job alone."""
+    return as_json(function(job))
+
+
+def _is_done(path: Path) -> bool:
+    result = read(path)
+    return result is not None and FAILURE not in result

@@ -7,7 +7,8 @@ The families differ in which covariances they allow: "full" any, "block" one blo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,22 +24,24 @@ class Posterior:
     """q(z | x) = N(mean, L Lᵀ), one Gaussian for each example.
 
     `mean` is (…, d). `factor` is L: lower triangular (…, d, d), or, where Σ is diagonal, its standard deviations
-    (…, d). Raises ValueError for other shapes, NaN, or a diagonal of L that is not positive.
+    (…, d). Raises ValueError for other shapes, NaN, or a diagonal of L that is not positive. With `check_values`
+    false, it and its methods look at shapes only, as a training step wants.
     """
 
     mean: Tensor
     factor: Tensor
+    check_values: bool = field(default=True, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what is no Gaussian."""
-        _input.finite(mean=self.mean, factor=self.factor)
+        _input.finite(mean=self.mean, factor=self.factor, check_values=self.check_values)
         d = _input.latents("mean", self.mean)
         if self.factor.shape not in (self.mean.shape, (*self.mean.shape, d)):
             shapes = f"mean is {tuple(self.mean.shape)} and factor {tuple(self.factor.shape)}"
             raise ValueError(
                 f"The factor of a posterior must be (…, d) or (…, d, d) where its mean is (…, d), but {shapes}."
             )
-        if not _input.holds(lambda: self.scales > 0):
+        if self.check_values and not _input.holds(self.scales > 0):
             raise ValueError("The standard deviations, or the diagonal of L, must be above 0.")
 
     @property
@@ -89,33 +92,36 @@ class Posterior:
         return 0.5 * (self.variances + self.mean**2 - 1 - 2 * self.scales.log()).sum(-1)
 
     def _check(self, **points: Tensor) -> None:
-        _input.finite(**points)
+        _input.finite(**points, check_values=self.check_values)
         for name, point in points.items():
             _input.same_size(**{f"d_of_{name}": _input.latents(name, point), "d_of_q": self.mean.shape[-1]})
         _input.broadcastable(**points, mean=self.mean)
 
 
-def kl_to_standard_normal(mean: Tensor, covariance: Tensor) -> Tensor:
+def kl_to_standard_normal(mean: Tensor, covariance: Tensor, *, check_values: bool = True) -> Tensor:
     """KL(N(mean, covariance) ‖ N(0, I)) in nats (`eq-kl-standard-normal`): (…, d), (…, d, d) → (…).
 
-    Raises ValueError for other shapes, NaN, or a covariance that is not symmetric positive definite.
+    Raises ValueError for other shapes, NaN, or a covariance that is not symmetric positive definite. With
+    `check_values` false, it looks at shapes only, and a covariance that is not positive definite gives NaN.
     """
-    _input.finite(mean=mean, covariance=covariance)
+    _input.finite(mean=mean, covariance=covariance, check_values=check_values)
     _input.latents("mean", mean)
     _input.same_size(d_of_mean=mean.shape[-1], d_of_covariance=_input.square("covariance", covariance))
     _input.broadcastable(mean=mean, covariance=covariance[..., 0])
     trace = covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return 0.5 * (trace + (mean**2).sum(-1) - mean.shape[-1] - log_determinant(covariance, "covariance"))
+    logarithm = log_determinant(covariance, "covariance", check_values=check_values)
+    return 0.5 * (trace + (mean**2).sum(-1) - mean.shape[-1] - logarithm)
 
 
-def log_determinant(matrix: Tensor, name: str = "matrix") -> Tensor:
+def log_determinant(matrix: Tensor, name: str = "matrix", *, check_values: bool = True) -> Tensor:
     """The logarithm of the determinant of positive definite matrices: (…, d, d) → (…).
 
-    Raises ValueError, with `name`, for NaN, other shapes, or a matrix that is not symmetric positive definite.
+    Raises ValueError, with `name`, for NaN, other shapes, or a matrix that is not symmetric positive definite. With
+    `check_values` false, it looks at shapes only, and a matrix that is not positive definite gives NaN.
     """
-    _input.finite(**{name: matrix})
+    _input.finite(**{name: matrix}, check_values=check_values)
     _input.square(name, matrix)
-    return 2 * _cholesky(name, matrix).diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return 2 * _cholesky(name, matrix, check_values).diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
 def project(matrix: Tensor, family: str = "full", block: int | None = None) -> Tensor:
@@ -175,22 +181,33 @@ def encoder_outputs(d: int, family: str, block: int | None = None) -> int:
     return d + 1 if family == "isotropic" else d + d * (size + 1) // 2
 
 
-def from_encoder(output: Tensor, d: int, family: str, block: int | None = None) -> Posterior:
+def from_encoder(
+    output: Tensor, d: int, family: str, block: int | None = None, *, check_values: bool = True
+) -> Posterior:
     """Read an encoder's output (…, `encoder_outputs`) as a posterior over d latents.
 
     First the mean, then log L_ii² (one for all latents where q is isotropic), then what lies below the diagonal of L.
-    Raises ValueError where the number of outputs is not the family's, or for NaN.
+    Raises ValueError where the number of outputs is not the family's, or for NaN. With `check_values` false, it and the
+    posterior look at shapes only.
     """
-    _input.finite(output=output)
+    _input.finite(output=output, check_values=check_values)
     _input.same_size(encoder_outputs=output.shape[-1], needed=encoder_outputs(d, family, block))
     mean, log_variance, below = output[..., :d], output[..., d : 2 * d], output[..., 2 * d :]
     scales = (0.5 * log_variance).exp().expand_as(mean)
     if not below.shape[-1]:
-        return Posterior(mean, scales)
-    rows, columns = torch.tril(same_block(d, block_size(family, d, block), output.device), -1).nonzero(as_tuple=True)
+        return Posterior(mean, scales, check_values=check_values)
+    rows, columns = _below_diagonal(d, block_size(family, d, block), output.device)
     factor = torch.diag_embed(scales)
     factor[..., rows, columns] = below
-    return Posterior(mean, factor)
+    return Posterior(mean, factor, check_values=check_values)
+
+
+@lru_cache(maxsize=16)  # `nonzero` makes the host wait for a GPU, which must not happen at every step
+def _below_diagonal(d: int, block: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows and columns of what lies below the diagonal in the diagonal blocks."""
+    with torch.inference_mode(False):
+        rows, columns = torch.tril(same_block(d, block, device), -1).nonzero(as_tuple=True)
+    return rows, columns
 
 
 def same_block(d: int, block: int, device: torch.device) -> Tensor:
@@ -199,10 +216,15 @@ def same_block(d: int, block: int, device: torch.device) -> Tensor:
     return index[:, None] == index
 
 
-def _cholesky(name: str, matrix: Tensor) -> Tensor:
-    if not _input.holds(lambda: (matrix - matrix.mT).abs() <= 1e-4 * matrix.abs().amax((-2, -1), keepdim=True)):
+def _cholesky(name: str, matrix: Tensor, check_values: bool = True) -> Tensor:
+    if check_values and not _is_symmetric(matrix):
         raise ValueError(f"{name} must be symmetric, but it differs from its transpose.")
     factor, info = torch.linalg.cholesky_ex(matrix)
-    if not _input.holds(lambda: info == 0):
-        raise ValueError(f"{name} must be positive definite, but {int((info != 0).sum())} of {info.numel()} are not.")
+    if check_values and not _input.holds(info == 0):
+        failed = _input.entries(info) != 0
+        raise ValueError(f"{name} must be positive definite, but {int(failed.sum())} of {failed.numel()} are not.")
     return factor.masked_fill((info != 0)[..., None, None], math.nan)  # unseen, half a factor must not look whole
+
+
+def _is_symmetric(matrix: Tensor) -> bool:
+    return _input.holds((matrix - matrix.mT).abs() <= 1e-4 * matrix.abs().amax((-2, -1), keepdim=True))

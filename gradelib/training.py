@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
 import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from tqdm.auto import trange
+from tqdm.auto import tqdm
 
-from gradelib import _input, geometry, objectives
+from gradelib import _input, geometry, objectives, optimisers
+from gradelib._files import write_atomically
 from gradelib._names import one_of
-from gradelib.likelihoods import Gaussian, Likelihood
+from gradelib.likelihoods import Bernoulli, Gaussian, Likelihood
 from gradelib.networks import VAE
+from gradelib.optimisers import Factory
 
 Loss = Callable[..., Tensor]
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor]  # which rows of x, and noise
+
+DEVICES = ("cpu", "cuda")
+LOOK = 200  # steps from one look at the losses, and from one checkpoint, to the next
 
 
 @dataclass(frozen=True)
@@ -35,27 +41,37 @@ class Fit:
     losses: Tensor
 
 
-def _beta_vae(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    q = model.posterior(x)
+def _beta_vae(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    q = model.posterior(x, check_values=check_values)
     g = model.decoder(q.sample(noise))
-    return objectives.beta_vae(likelihood.log_prob(x, g), q.kl(), beta)
+    return objectives.beta_vae(likelihood.log_prob(x, g), q.kl(), beta, check_values=check_values)
 
 
-def _taylor(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    q = model.posterior(x)
-    g, J = geometry.linearise(model.decoder, q.mean)
-    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g))
-    return objectives.taylor(likelihood.log_prob(x, g), hessian, q.mean, q.covariance, beta)
+def _taylor(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    q = model.posterior(x, check_values=check_values)
+    g, J = geometry.linearise(model.decoder, q.mean, check_values=check_values)
+    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g), check_values=check_values)
+    log_prob = likelihood.log_prob(x, g)
+    return objectives.taylor(log_prob, hessian, q.mean, q.covariance, beta, check_values=check_values)
 
 
-def _grae(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    h = model.posterior(x).mean
-    g, J = geometry.linearise(model.decoder, h)
-    return objectives.grae(likelihood.log_prob(x, g), geometry.gauss_newton(J, likelihood.curvature(x, g)), h, beta)
+def _grae(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    h = model.posterior(x, check_values=check_values).mean
+    g, J = geometry.linearise(model.decoder, h, check_values=check_values)
+    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g), check_values=check_values)
+    return objectives.grae(likelihood.log_prob(x, g), hessian, h, beta, check_values=check_values)
 
 
-def _grae_bound(model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood) -> Tensor:
-    return _grae_column(model, x, noise, beta, likelihood=likelihood, columns=model.d)
+def _grae_bound(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    return _grae_column(model, x, noise, beta, likelihood=likelihood, check_values=check_values, columns=model.d)
 
 
 def _grae_column(
@@ -65,20 +81,21 @@ def _grae_column(
     beta: float | Tensor,
     *,
     likelihood: Likelihood,
+    check_values: bool = True,
     columns: int = 1,
     fraction: float = 1.0,
 ) -> Tensor:
     """GRAE≈ from `columns` columns drawn for each example in the first `fraction` of the batch, itself a random one."""
-    h = model.posterior(x).mean
+    h = model.posterior(x, check_values=check_values).mean
     part = math.ceil(fraction * len(x))
     drawn = noise[:part].topk(columns).indices  # the latents with the largest noise: a fair draw without replacement
-    g, J = geometry.linearise(model.decoder, h, drawn)
-    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g[:part]))
-    return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta)
+    g, J = geometry.linearise(model.decoder, h, drawn, check_values=check_values)
+    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x[:part], g[:part]), check_values=check_values)
+    return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta, check_values=check_values)
 
 
-# Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β, a likelihood and its own options to a
-# scalar loss. The deterministic ones use the encoder's mean only.
+# Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β, a likelihood, whether to check values, and
+# its own options, to a scalar loss. The deterministic ones use the encoder's mean only.
 OBJECTIVES: dict[str, Loss] = {
     "beta_vae": _beta_vae,
     "taylor": _taylor,
@@ -94,47 +111,62 @@ def fit(
     *,
     beta: float,
     seed: int = 0,
+    noise_seed: int | None = None,
     objective: str = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
+    optimiser: str | Factory = "adam",
     batch_size: int = 128,
     device: str = "auto",
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> Fit:
-    """Train `model` in place on the rows of x (examples, n) with Adam; return it with its losses.
+    """Train `model` in place on the rows of x (examples, n); return it with its losses.
 
     The learning rate falls to zero along half a cosine, so that the end is a point and not a cloud around it. Batches
-    and noise depend on `seed` alone. The likelihood is N(x; g, I) unless another is given. The model and x share one
-    dtype. The steps run on `device`, where "auto" is a GPU if there is one; the model then comes back to where x is.
+    and noise depend on `seed` alone; a `noise_seed` gives other noise to the same batches. The likelihood is N(x; g, I)
+    unless another is given. The model and x share one dtype. `optimiser` is one of `optimisers.OPTIMISERS`, or a
+    function of the parameters and the learning rate that returns one. The steps run on `device`; "auto" is what the
+    environment's GRADELIB_DEVICE names, the CPU without it. The model then comes back to where x is. The losses are
+    looked at every 200 steps, and nothing passes between the host and a GPU in between.
 
     `objective` is one of `OBJECTIVES`; `grae_column` has the options `columns` (1) and `fraction` of the batch (1.0).
     With a file name as `checkpoint`, the state is written there from time to time, and a run that was cut off goes on
     from it as if nothing had happened.
 
-    Raises ValueError for an unknown objective or option, β ≤ 0, NaN in x, a batch size or number of steps below 1, or
-    the checkpoint of another run, and FloatingPointError, with the step and what went wrong in it, when the loss stops
-    being finite.
+    Raises ValueError for an unknown objective, optimiser, device or option, a GPU that is not there, β ≤ 0, NaN in x, a
+    batch size or number of steps below 1, or the checkpoint of another run, and FloatingPointError, with the step and
+    what went wrong in it, when the loss stops being finite.
     """
     loss = _prepare(objective, x, [beta], likelihood, [model], options)
-    place = _place(device)
+    place = place_of(device)
     model.to(place)
-    run = _identity(x, objective, options, likelihood, beta, seed, batch_size, learning_rate)
+    how = (objective, options, likelihood, beta, seed, noise_seed, batch_size, learning_rate, _name_of(optimiser))
     generator = torch.Generator().manual_seed(seed)
+    other = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
+    rows, price = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
 
-    def losses_of(rows: Tensor, noise: Tensor) -> Tensor:
-        return loss(model, rows, noise, beta).unsqueeze(0)
+    def losses_of(chosen: Tensor, noise: Tensor, check_values: bool = False) -> Tensor:
+        return loss(model, rows[chosen], noise, price, check_values=check_values).unsqueeze(0)
+
+    def look_at(_: int, chosen: Tensor, noise: Tensor) -> Tensor:
+        return losses_of(chosen, noise, check_values=True)
+
+    def draw() -> Batch:
+        chosen, noise = _draw(len(x), batch_size, model.d, x.dtype, generator)
+        return chosen, noise if other is None else torch.randn(noise.shape, generator=other, dtype=x.dtype)
 
     losses = _minimise(
         list(model.parameters()),
-        draw=lambda: _batch(x, batch_size, model.d, generator, place),
+        draw=draw,
         losses_of=losses_of,
-        look_at=lambda _, *batch: losses_of(*batch),
+        look_at=look_at,
         names=[f"β = {beta}"],
         steps=steps,
         learning_rate=learning_rate,
-        checkpoint=_Checkpoint(checkpoint, [generator], run),
+        optimiser=partial(optimisers.make, optimiser),
+        checkpoint=_Checkpoint(checkpoint, [generator, *([other] if other else [])], _identity(x, *how)),
     )
     model.to(x.device)
     return Fit(model, losses[:, 0])
@@ -150,6 +182,7 @@ def fit_grid(
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
+    optimiser: str | Factory = "adam",
     batch_size: int = 128,
     device: str = "auto",
     checkpoint: str | Path | None = None,
@@ -158,39 +191,47 @@ def fit_grid(
     """Train a model for every β and seed at once: what `fit(make(seed), x, beta=β, seed=seed)` gives, but faster.
 
     `make` builds the untrained model of a seed. All models take a step together, as one batch of small matrices. Models
-    of one seed see the same batches and noise. The result maps (β, seed) to its `Fit`. Raises what `fit` raises.
+    of one seed see the same batches and noise. A function as `optimiser` gets parameters with an axis of models in
+    front, so it must treat each number on its own. The result maps (β, seed) to its `Fit`. Raises what `fit` raises.
     """
     keys = [(beta, seed) for beta in betas for seed in seeds]
     if not keys or len(set(keys)) < len(keys):
         raise ValueError(f"A grid needs different betas and different seeds, but got {list(betas)} and {list(seeds)}.")
     models = [make(seed) for _, seed in keys]
     loss = _prepare(objective, x, betas, likelihood, models, options)
-    place = _place(device)
+    place = place_of(device)
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
     generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
-    run = _identity(x, objective, options, likelihood, keys, batch_size, learning_rate)
-    beta = torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
+    run = _identity(x, objective, options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
+    rows, beta = x.to(place), torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
     def draw() -> Batch:
-        drawn = {seed: _batch(x, batch_size, models[0].d, generator, place) for seed, generator in generators.items()}
-        rows, noise = (torch.stack([drawn[seed][part] for _, seed in keys]) for part in (0, 1))
-        return rows, noise
+        drawn = {
+            seed: _draw(len(x), batch_size, models[0].d, x.dtype, generator) for seed, generator in generators.items()
+        }
+        chosen, noise = (torch.stack([drawn[seed][part] for _, seed in keys]) for part in (0, 1))
+        return chosen, noise
 
-    def loss_of_one(weights: dict[str, Tensor], *inputs: Tensor) -> Tensor:
-        return functional_call(skeleton, weights, inputs)
+    def loss_of_one(weights: dict[str, Tensor], *inputs: Tensor, check_values: bool = False) -> Tensor:
+        return functional_call(skeleton, weights, inputs, {"check_values": check_values})
 
-    def look_at(index: int, *batch: Tensor) -> Tensor:
-        return loss_of_one({name: w[index] for name, w in weights.items()}, *(part[index] for part in (*batch, beta)))
+    def losses_of(chosen: Tensor, noise: Tensor) -> Tensor:
+        return vmap(loss_of_one)(weights, rows[chosen], noise, beta)
+
+    def look_at(index: int, chosen: Tensor, noise: Tensor) -> Tensor:
+        own = {name: w[index] for name, w in weights.items()}
+        return loss_of_one(own, rows[chosen[index]], noise[index], beta[index], check_values=True)
 
     losses = _minimise(
         list(weights.values()),
         draw=draw,
-        losses_of=lambda *batch: vmap(loss_of_one)(weights, *batch, beta),
+        losses_of=losses_of,
         look_at=look_at,
         names=[f"β = {beta}, seed {seed}" for beta, seed in keys],
         steps=steps,
         learning_rate=learning_rate,
+        optimiser=partial(optimisers.make, optimiser, leading=1),
         checkpoint=_Checkpoint(checkpoint, list(generators.values()), run),
     )
     for index, model in enumerate(models):
@@ -206,14 +247,12 @@ class _Loss(nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.loss(self.model, *inputs)
+    def forward(self, *inputs: Tensor, check_values: bool) -> Tensor:
+        return self.loss(self.model, *inputs, check_values=check_values)
 
 
 class _Checkpoint:
     """The state of a run in a file that is whole at every moment, whenever the run is killed."""
-
-    every = 200
 
     def __init__(self, path: str | Path | None, generators: list[torch.Generator], run: str) -> None:
         self.path, self.generators, self.run = Path(path) if path else None, generators, run
@@ -236,8 +275,8 @@ class _Checkpoint:
         return state["step"]
 
     def save(self, step: int, parameters: list[Tensor], history: Tensor, parts: dict[str, Any]) -> None:
-        """Write the state after `step` steps, if it is time to."""
-        if not self.path or (step % self.every and step < len(history)):
+        """Write the state after `step` steps."""
+        if not self.path:
             return
         state = {
             "run": self._run_of(parameters, history),
@@ -247,9 +286,9 @@ class _Checkpoint:
             "history": history[:step].clone(),
             **{name: part.state_dict() for name, part in parts.items()},
         }
-        unfinished = self.path.with_name(self.path.name + ".unfinished")
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.path)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.path, buffer.getvalue())
 
     def _run_of(self, parameters: list[Tensor], history: Tensor) -> str:
         return f"{self.run} {tuple(history.shape)} {[tuple(parameter.shape) for parameter in parameters]}"
@@ -263,7 +302,10 @@ def _prepare(
     models: Sequence[VAE],
     options: dict[str, Any],
 ) -> Loss:
-    """The loss of one step, once everything that can be refused has been looked at."""
+    """The loss of one step, once everything that can be refused has been looked at.
+
+    Unlike those in `OBJECTIVES` it has its likelihood and its options, and looks at values only if asked to.
+    """
     loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)]
     _check_options(objective, options, min(model.d for model in models))
     for beta in betas:
@@ -273,13 +315,19 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
-    return partial(loss, likelihood=likelihood or Gaussian(), **options)
+    checking = likelihood or Gaussian()
+    quick = replace(checking, check_values=False) if isinstance(checking, Gaussian | Bernoulli) else checking
+
+    def of_step(*inputs: Any, check_values: bool = False) -> Tensor:
+        used = checking if check_values else quick
+        return loss(*inputs, likelihood=used, check_values=check_values, **options)
+
+    return of_step
 
 
 def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
-    known = [
-        name for name, p in inspect.signature(OBJECTIVES[objective]).parameters.items() if p.default is not p.empty
-    ]
+    parameters = inspect.signature(OBJECTIVES[objective]).parameters
+    known = [name for name, p in parameters.items() if p.default is not p.empty and name != "check_values"]
     for name in options:
         one_of(f"option of {objective}", name, known or ["(it has none)"])
     columns, fraction = options.get("columns", 1), options.get("fraction", 1.0)
@@ -295,17 +343,26 @@ def _identity(x: Tensor, *settings: object) -> str:
     return f"{tuple(x.shape)} {x.sum():.6g} {settings}"
 
 
-def _place(device: str) -> torch.device:
+def place_of(device: str) -> torch.device:
+    """The device of that name; "auto" is what the environment's GRADELIB_DEVICE names, and the CPU without it.
+
+    Raises ValueError for an unknown name, or where torch finds no GPU.
+    """
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = os.environ.get("GRADELIB_DEVICE") or "cpu"
+    if one_of("device", device.split(":")[0], DEVICES) == "cuda" and not torch.cuda.is_available():
+        raise ValueError("torch finds no GPU on this machine; take the device 'cpu'.")
     return torch.device(device)
 
 
-def _batch(x: Tensor, size: int, d: int, generator: torch.Generator, place: torch.device) -> Batch:
-    """Random rows of x (size, n) and noise from N(0, I) (size, d), drawn on the CPU so that a seed means one thing."""
-    rows = torch.randint(len(x), (_input.whole("batch_size", size),), generator=generator)
-    noise = torch.randn(size, d, generator=generator, dtype=x.dtype)
-    return x[rows.to(x.device)].to(place), noise.to(place)
+def _name_of(optimiser: str | Factory) -> str:
+    return optimiser if isinstance(optimiser, str) else getattr(optimiser, "__qualname__", repr(optimiser))
+
+
+def _draw(examples: int, size: int, d: int, dtype: torch.dtype, generator: torch.Generator) -> Batch:
+    """Indices of random rows (size) and noise from N(0, I) (size, d), on the CPU so that a seed means one thing."""
+    chosen = torch.randint(examples, (_input.whole("batch_size", size),), generator=generator)
+    return chosen, torch.randn(size, d, generator=generator, dtype=dtype)
 
 
 def _minimise(
@@ -317,35 +374,72 @@ def _minimise(
     names: Sequence[str],
     steps: int,
     learning_rate: float,
+    optimiser: Callable[[list[Tensor], float], torch.optim.Optimizer],
     checkpoint: _Checkpoint,
 ) -> Tensor:
-    """Follow Adam down the sum of the models' losses (models); return all of them (steps, models), on the CPU.
+    """Go down the sum of the models' losses (models); return all of them (steps, models), on the CPU.
 
-    `look_at(index, *batch)` is the loss of one model alone, where every value is looked at: it explains a divergence.
+    Between two looks at the losses nothing passes between the host and the device. Where a loss is not finite, the
+    steps since the last look are done again one by one, and `look_at(index, *batch)`, the loss of one model with every
+    check, says what went wrong.
     """
-    _input.positive("learning_rate", learning_rate)
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _input.whole("steps", steps))
-    parts = {"optimiser": optimiser, "schedule": schedule}
+    made = optimiser(parameters, learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(made, _input.whole("steps", steps))
+    parts = {"optimiser": made, "schedule": schedule}
     history = torch.empty(steps, len(names), dtype=parameters[0].dtype)
     done = checkpoint.restore(parameters, history, parts)
-    for step in trange(done, steps, initial=done, total=steps, leave=False, disable=not _watched()):
-        batch = draw()
-        with _input.trusted():
-            losses = losses_of(*batch)
-        history[step] = losses.detach()
-        if not bool(torch.isfinite(history[step]).all()):
-            index = int(torch.isfinite(history[step]).logical_not().nonzero()[0])
+
+    def step(batch: Batch, look: Callable[[Tensor], None] | None = None) -> Tensor:
+        losses = losses_of(*batch)
+        if look:
+            look(losses)
+        made.zero_grad()
+        losses.sum().backward()
+        made.step()
+        schedule.step()
+        return losses.detach()
+
+    def explain(batch: Batch, at: int, losses: Tensor) -> None:
+        if not bool(torch.isfinite(losses).all()):
+            index = int(torch.isfinite(losses).logical_not().nonzero()[0])
             raise FloatingPointError(
-                f"The loss of {names[index]} stopped being finite at step {step} of {steps}: "
+                f"The loss of {names[index]} stopped being finite at step {at} of {steps}: "
                 f"{_reason(partial(look_at, index), batch)} Try a learning rate below {learning_rate}."
             )
-        optimiser.zero_grad()
-        losses.sum().backward()
-        optimiser.step()
-        schedule.step()
-        checkpoint.save(step + 1, parameters, history, parts)
+
+    with tqdm(initial=done, total=steps, leave=False, disable=not _watched()) as bar:
+        while done < steps:
+            before = _copy_of(parameters, parts)
+            batches = _on_device([draw() for _ in range(min(LOOK - done % LOOK, steps - done))], parameters[0].device)
+            losses = torch.stack([step(batch) for batch in batches]).cpu()
+            if not bool(torch.isfinite(losses).all()):
+                _put_back(before, parameters, parts)
+                for at, batch in enumerate(batches, start=done):
+                    step(batch, partial(explain, batch, at))
+            history[done : done + len(batches)] = losses
+            done += len(batches)
+            bar.update(len(batches))
+            checkpoint.save(done, parameters, history, parts)
     return history
+
+
+def _on_device(batches: list[Batch], place: torch.device) -> list[Batch]:
+    """The batches of the steps to come, sent in one piece."""
+    chosen, noise = (torch.stack(part).to(place) for part in zip(*batches, strict=True))
+    return list(zip(chosen, noise, strict=True))
+
+
+def _copy_of(parameters: list[Tensor], parts: dict[str, Any]) -> tuple[list[Tensor], dict[str, Any]]:
+    states = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
+    return [parameter.detach().clone() for parameter in parameters], states
+
+
+def _put_back(copies: tuple[list[Tensor], dict[str, Any]], parameters: list[Tensor], parts: dict[str, Any]) -> None:
+    with torch.no_grad():
+        for parameter, saved in zip(parameters, copies[0], strict=True):
+            parameter.copy_(saved)
+    for name, part in parts.items():
+        part.load_state_dict(copies[1][name])
 
 
 def _reason(loss: Callable[..., Tensor], batch: Iterable[Tensor]) -> str:

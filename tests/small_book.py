@@ -21,9 +21,9 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 """
 
 
-def furnish(root: Path, toc: str) -> None:
-    """Give an empty folder all that a book needs besides its pages."""
-    for part in ("_static", "extensions"):
+def write_configuration(root: Path, toc: str) -> None:
+    """Give an empty folder all that a book needs besides its pages: configuration, extensions, templates, styles."""
+    for part in ("_static", "_templates", "extensions"):
         shutil.copytree(ROOT / "book" / part, root / "book" / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(ROOT / "book/references.bib", root / "book")

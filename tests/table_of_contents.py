@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from book.extensions import is_chapter
+
 _TOC = Path(__file__).parent.parent / "_toc.yml"
 
 
@@ -21,7 +23,7 @@ def pages() -> list[str]:
 
 def chapters() -> list[str]:
     """The pages of the numbered chapters."""
-    return [f"{name}.html" for name in files() if name.removeprefix("book/")[0].isdigit()]
+    return [f"{name}.html" for name in files() if is_chapter(name)]
 
 
 def _below(entry: dict) -> list[str]:

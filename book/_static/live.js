@@ -1,4 +1,4 @@
-// Live figures on the page: the numbers of the sliders name the frame to show, and a button plays the first slider.
+// Live figures: the values of the sliders select the frame of the SVG to show; a button animates the first slider.
 for (const figure of document.querySelectorAll(".gl-live")) {
   const sliders = [...figure.querySelectorAll("input")];
   const [first] = sliders;
@@ -22,7 +22,7 @@ for (const figure of document.querySelectorAll(".gl-live")) {
     }
     const { textContent } = words[number];
     picture.setAttribute("aria-label", textContent);
-    if (!playing) alt.textContent = textContent; // read out, and nobody could listen to one frame after the other
+    if (!playing) alt.textContent = textContent; // a live region: announced when paused, not for each frame of an animation
   };
 
   const pause = () => {

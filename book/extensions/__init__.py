@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
 
 PARTS = (
+    "site",
     "page.accessibility",
     "page.layout_shift",
-    "page.opengraph",
     "page.offline",
     "page.pruning",
-    "evidence.domain",
-    "evidence.report",
-    "evidence.ledger",
+    "evidence",
     "page.tooltips",
     "page.reading_time",
     "pdf.latex",
@@ -23,8 +24,18 @@ PARTS = (
 )
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def metadata() -> ExtensionMetadata:
+    """What each part's `setup` returns: all have the package's version and may run in several processes."""
+    return {"version": version("gradelib"), "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def is_chapter(docname: str) -> bool:
+    """Whether a page is a chapter: the names of chapters begin with their number."""
+    return PurePosixPath(docname).name[0].isdigit()
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_config_value("comments_config", {}, "html")  # Jupyter Book sets it for an extension that is not loaded here
     for part in PARTS:
         app.setup_extension(f"{__name__}.{part}")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return metadata()

@@ -4,7 +4,7 @@
         for path in sorted(folder.glob("*.ipynb")):
             print(marker.mark(path))
 
-Learners' code runs in a sandbox, the template of which has imported torch and sympy once. It never sees a right answer,
+Learners' code runs in a sandbox, whose fork server has imported torch and sympy once. It never sees a right answer,
 a verdict or the seed: the judge, outside, sends input points and gets numbers back.
 """
 
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradelib.marker.result import Result
 
-_PLACES = {"Marker": "judge", "Limits": "sandbox", "NoSandbox": "sandbox", "why_no_sandbox": "sandbox"}
+_PLACES = {"Marker": "judge", "Limits": "sandbox", "SandboxError": "sandbox", "sandbox_problem": "sandbox"}
 
-__all__ = ["Limits", "Marked", "Marker", "NoSandbox", "why_no_sandbox"]
+__all__ = ["Limits", "Marked", "Marker", "SandboxError", "sandbox_problem"]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradelib import exercises
-from gradelib.parallel import write_whole
+from gradelib._files import write_atomically
+from gradelib._options import names, whole_number
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -123,7 +124,7 @@ def _with_solution(stub: NotebookNode, answer: str, solution: str) -> str:
     body, check = _split(stub.source)
     right, checked = _split(solution)
     if not right:  # a formula stands in the check itself
-        formula = ast.literal_eval(ast.parse(checked).body[-1].value.args[1])
+        formula = ast.literal_eval(_checked_answer(checked))
         right = f"{answer} = {json.dumps(formula, ensure_ascii=False)}"
     gap = "\n\n" if "\n" in body else "\n"  # as after a function in the book
     return f"{body}\n### BEGIN SOLUTION\n{right}\n### END SOLUTION{gap}{check}"
@@ -170,7 +171,7 @@ def _excerpt(cells: Sequence[NotebookNode], plan: Plan, page: str) -> list[Noteb
     chosen: list[NotebookNode] = []
     for prompt, cell in zip(_prompts(cells), cells, strict=True):
         if "exercise" in _tags(cell) and _exercise(cell) in plan.marked:
-            chosen += [cell] if prompt in chosen else [prompt, cell]
+            chosen += [cell] if prompt is None or prompt in chosen else [prompt, cell]
     for cell in chosen:
         cell.source = cell.source.replace("](#", f"]({url}{page}.html#")
     title = next(cell for cell in cells if cell.cell_type == "markdown").source.partition("\n")[0]
@@ -216,13 +217,24 @@ def _exercise(cell: NotebookNode) -> str | None:
 
 def _answer(stub: NotebookNode) -> str:
     """The name under which a stub hands its answer over."""
-    return ast.parse(_split(stub.source)[1]).body[-1].value.args[1].id
+    answer = _checked_answer(_split(stub.source)[1])
+    if not isinstance(answer, ast.Name):
+        raise ValueError(f"A stub hands over a name, but here it is {ast.unparse(answer)}.")
+    return answer.id
+
+
+def _checked_answer(check: str) -> ast.expr:
+    """The second argument in the source of a call of `check`."""
+    last = ast.parse(check).body[-1]
+    if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) and len(last.value.args) > 1):
+        raise ValueError(f"This is no call of check with an answer: {check!r}.")
+    return last.value.args[1]
 
 
 # --- the assignment
 
 
-def register(commands: argparse._SubParsersAction) -> None:
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `assignment` to the commands."""
     parser = commands.add_parser(
         "assignment",
@@ -248,11 +260,11 @@ def _run(options: argparse.Namespace) -> int:
         options.out,
         options.name,
         [exercises.chapter(text) for text in options.chapters],
-        [name.strip() for name in (options.exercises or "").split(",") if name.strip()],
+        names(options.exercises or ""),
         book=options.book,
         only_exercises=options.only_exercises,
         known_mistake=_share(options.known_mistake),
-        seed=_seed(options.seed),
+        seed=whole_number("--seed", options.seed),
         force=options.force,
     )
     for path in written:
@@ -267,12 +279,6 @@ def _share(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"--known-mistake must be a number between 0 and 1, but it is {text!r}.") from None
-
-
-def _seed(text: str | None) -> int | None:
-    if text is not None and not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"--seed must be a whole number of at least 0, but it is {text!r}.")
-    return text if text is None else int(text)
 
 
 def write(
@@ -315,9 +321,9 @@ def write(
         texts[folder / source.name] = nbformat.writes(convert(notebook, replace(plan, marked=ids), source.stem)) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
-        write_whole(path, text)
+        write_atomically(path, text)
     if not (configuration := Path(course) / "nbgrader_config.py").exists():
-        write_whole(configuration, CONFIGURATION)
+        write_atomically(configuration, CONFIGURATION)
     return list(texts)
 
 

@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import threading
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,7 +25,10 @@ from typing import Any
 
 import gradelib
 from gradelib import classroom, exercises, parallel
+from gradelib._files import create_atomically
 from gradelib._names import one_of
+from gradelib._options import names, whole_number
+from gradelib._text import printable
 from gradelib.classroom import Marked, reports, slicing, submission
 from gradelib.marker.result import Result
 
@@ -59,7 +61,7 @@ class Settings:
         return sha256(json.dumps([asdict(self), _version()]).encode()).hexdigest()[:16]
 
 
-def register(commands: argparse._SubParsersAction) -> None:
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `grade` to the commands."""
     parser = commands.add_parser(
         "grade", help="mark a folder of notebooks", description="Mark the notebooks in a folder, and report on them."
@@ -67,16 +69,12 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="with the learners' notebooks, subfolders included")
     parser.add_argument("--out", type=Path, required=True, metavar="RESULTS", help="a folder for the reports")
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--exercises", type=_list, metavar="ID,ID", help="mark these (all that the notebooks pose)")
-    chosen.add_argument("--chapter", type=_list, metavar="N,N", help="mark all exercises of these chapters")
+    chosen.add_argument("--exercises", type=names, metavar="ID,ID", help="mark these (all that the notebooks pose)")
+    chosen.add_argument("--chapter", type=names, metavar="N,N", help="mark all exercises of these chapters")
     parser.add_argument("--seed", metavar="N", help="of the random test points (a fresh one, kept in RESULTS)")
     parser.add_argument("--no-sandbox", action="store_true", help="run the learners' code unprotected")
     parallel.add_arguments(parser)
     parser.set_defaults(run=_run)
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -84,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
         options.folder,
         options.out,
         asked=_asked(options.exercises, options.chapter),
-        seed=_whole("--seed", options.seed),
+        seed=whole_number("--seed", options.seed),
         sandbox=not options.no_sandbox,
         where=parallel.where_from(options),
     )
@@ -111,18 +109,18 @@ def grade(
     missing.
     """
     where = where or parallel.Where()
-    _refuse_others_results(results)
+    _check_results_folder(results)
     files = handed_in(folder)
     asked = posed(files) if asked is None else _known(asked)
-    if sandbox and (reason := classroom.why_no_sandbox()):
+    if sandbox and (reason := classroom.sandbox_problem()):
         raise RuntimeError(f"{reason} (--no-sandbox runs the learners' code unprotected.)")
-    with _nothing_left_behind(results):
+    with _rolled_back_on_error(results):
         settings = Settings(asked, _kept_seed(results, seed), sandbox)
         found = _mark_all(files, settings, results, where, quiet=quiet)
     if where.shard:
         return _shard_line(where.shard, files, found)
     marked = {file.learner: _marked(file, found.get(file.sha256), sandbox) for file in files}
-    data = reports.write(results, marked, asked, folder=reports.printable(folder.resolve().name))
+    data = reports.write(results, marked, asked, folder=printable(folder.resolve().name))
     return _summary(data, results)
 
 
@@ -139,8 +137,8 @@ def handed_in(folder: Path) -> list[HandedIn]:
     found: dict[str, Path] = {}
     for path in sorted(_notebooks(folder)):
         name = path.relative_to(folder)
-        learner = reports.printable(name.with_suffix("").as_posix())
-        found[reports.printable(name.as_posix()) if learner in found else learner] = path
+        learner = printable(name.with_suffix("").as_posix())
+        found[printable(name.as_posix()) if learner in found else learner] = path
     if not found:
         raise ValueError(f"There are no notebooks (*.ipynb) in {folder}.")
     return [_handed_in(learner, found[learner]) for learner in sorted(found, key=lambda name: (name.casefold(), name))]
@@ -165,7 +163,7 @@ def _handed_in(learner: str, path: Path) -> HandedIn:
         content, digest = submission.fetch(path)
         names = (name for source in submission.posing(content) for name in slicing.checked(source))
         return HandedIn(learner, digest, content, frozenset(names))
-    except submission.Refused as refused:
+    except submission.SubmissionError as refused:
         return HandedIn(learner, digest, problem=str(refused))
 
 
@@ -185,13 +183,13 @@ def posed(files: Sequence[HandedIn]) -> tuple[str, ...]:
 
 def _known(asked: Sequence[str]) -> tuple[str, ...]:
     """The exercises asked for, in the book's order; ValueError for one that it does not have."""
-    asked = {one_of("exercise", name, exercises.ids()) for name in asked}
-    if not asked:
+    known = {one_of("exercise", name, exercises.ids()) for name in asked}
+    if not known:
         raise ValueError("--exercises must name at least one exercise.")
-    return tuple(name for name in exercises.ids() if name in asked)
+    return tuple(name for name in exercises.ids() if name in known)
 
 
-def _asked(names: Sequence[str] | None, chapters: Sequence[str] | None) -> list[str] | None:
+def _asked(names: Sequence[str] | None, chapters: Sequence[str] | None) -> Sequence[str] | None:
     if chapters is None:
         return names
     return [exercise.id for chapter in chapters for exercise in exercises.of_chapter(exercises.chapter(chapter))]
@@ -215,7 +213,7 @@ def _mark_all(
     jobs = {file.sha256: _Job(file.content, settings) for file in files if file.problem is None}
     folder = results / MARKS / settings.key
     found = parallel.run_all(_mark, jobs, folder, where, label="Marking", quiet=quiet)
-    failures = [_why(key, one) for key, one in found.items() if parallel.FAILURE in one]
+    failures = [_failure_text(key, one) for key, one in found.items() if parallel.FAILURE in one]
     if failures and len(failures) == len(found):
         raise RuntimeError(f"No notebook could be marked. The first: {failures[0]}")
     return found
@@ -231,8 +229,8 @@ def _mark(job: _Job) -> dict[str, Any]:
         path = Path(folder, "notebook.ipynb")
         path.write_bytes(job.content)
         marked = _marker(job.settings).mark(path)
-    marks = [{**asdict(mark), "text": reports.printable(mark.text)} for mark in marked.marks]
-    problem = marked.problem and reports.printable(marked.problem)
+    marks = [{**asdict(mark), "text": printable(mark.text)} for mark in marked.marks]
+    problem = marked.problem and printable(marked.problem)
     return {"marks": marks, "problem": problem, "sandboxed": marked.sandboxed}
 
 
@@ -254,20 +252,20 @@ def _marked(file: HandedIn, found: Mapping[str, Any] | None, sandbox: bool) -> M
     if file.problem or not found:
         return Marked(file.learner, file.sha256, (), file.problem or "This file was not marked yet.", sandbox)
     if parallel.FAILURE in found:
-        problem = f"This file could not be marked; the same command tries again. {_why(file.sha256, found)}"
+        problem = f"This file could not be marked; the same command tries again. {_failure_text(file.sha256, found)}"
         return Marked(file.learner, file.sha256, (), problem, sandbox)
     marks = tuple(Result(**mark) for mark in found["marks"])
     return Marked(file.learner, file.sha256, marks, found["problem"], found["sandboxed"])
 
 
-def _why(key: str, found: Mapping[str, Any]) -> str:
-    return reports.printable(found[parallel.FAILURE]).removeprefix(f"{key}: ")
+def _failure_text(key: str, found: Mapping[str, Any]) -> str:
+    return printable(found[parallel.FAILURE]).removeprefix(f"{key}: ")
 
 
 # --- the folder of the results
 
 
-def _refuse_others_results(results: Path) -> None:
+def _check_results_folder(results: Path) -> None:
     """Raise ValueError where `results` is something else than a new folder, an empty one, or one of this command."""
     if results.exists() and not results.is_dir():
         raise ValueError(f"{results} is a file, but --out needs a folder.")
@@ -276,7 +274,7 @@ def _refuse_others_results(results: Path) -> None:
 
 
 @contextmanager
-def _nothing_left_behind(results: Path) -> Iterator[None]:
+def _rolled_back_on_error(results: Path) -> Iterator[None]:
     """Take away again what a first run has begun, where it failed without a mark."""
     existed, begun = results.exists(), (results / SEED).exists()
     try:
@@ -298,15 +296,8 @@ def _holds_marks(results: Path) -> bool:
 def _kept_seed(results: Path, wanted: int | None) -> int:
     """The seed of these results: the one there, or else the one wanted, or else a fresh one, and it is kept."""
     results.mkdir(parents=True, exist_ok=True)
-    file, draft = results / SEED, results / f".{uuid.uuid4().hex}.unfinished"
-    try:
-        draft.write_text(f"{secrets.randbelow(2**32) if wanted is None else wanted}\n", encoding="ascii")
-        os.link(draft, file)  # of several shards that begin at once, one is the first
-    except OSError:
-        if not file.exists():  # some file systems have no links
-            os.replace(draft, file)
-    finally:
-        draft.unlink(missing_ok=True)
+    file = results / SEED
+    create_atomically(file, f"{secrets.randbelow(2**32) if wanted is None else wanted}\n")  # by one of several shards
     kept = int(file.read_text(encoding="ascii"))
     if wanted is not None and wanted != kept:
         raise ValueError(f"{results} was marked with another seed; leave --seed out, or give another --out.")
@@ -339,9 +330,3 @@ def _shard_line(shard: tuple[int, int], files: Sequence[HandedIn], found: Mappin
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-def _whole(option: str, text: str | None) -> int | None:
-    if text is not None and not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{option} must be a whole number of at least 0, but it is {text!r}.")
-    return text if text is None else int(text)

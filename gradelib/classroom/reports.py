@@ -25,16 +25,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gradelib import exercises
+from gradelib._colours import LINK, PALETTE, VERDICTS
+from gradelib._files import UNFINISHED, write_atomically
 from gradelib.classroom import Marked
 from gradelib.marker.result import SYMBOLS, WORDS, Result
-from gradelib.parallel import write_whole
 
 FOLDER = "reports"  # of the learners' pages, inside the results
 _UNMARKED = {"name": "unmarked", "symbol": "–", "word": "Not marked"}
 STATES = [*({"name": name, "symbol": SYMBOLS[name], "word": word} for name, word in WORDS.items()), _UNMARKED]
-# What changes the direction of writing, or is no character at all, could make one name look like another.
-_TRICKS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-# With these a spreadsheet begins a formula; the last four are the same for keyboards of East Asia.
+# CSV injection: with these a spreadsheet begins a formula; the last four are the same for keyboards of East Asia.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # on Windows
 _NAME_BYTES = 120
@@ -51,13 +50,13 @@ def write(results: Path, marked: Mapping[str, Marked], asked: Sequence[str], *, 
     pages.mkdir(parents=True, exist_ok=True)
     for learner, one in marked.items():
         data = of_learner(one, asked)
-        write_whole(pages / f"{names[learner]}.json", _json(data))
-        write_whole(pages / f"{names[learner]}.html", _learner_page(data))
-    _sweep(pages, set(names.values()))
+        write_atomically(pages / f"{names[learner]}.json", _json(data))
+        write_atomically(pages / f"{names[learner]}.html", _learner_page(data))
+    _remove_stale(pages, set(names.values()))
     data = of_class(marked, asked, folder=folder, names=names)
-    write_whole(results / "marks.csv", spreadsheet(data))
-    write_whole(results / "class.html", _page("class.html", **_for_class_page(data)))
-    write_whole(results / "class.json", _json(data))
+    write_atomically(results / "marks.csv", spreadsheet(data))
+    write_atomically(results / "class.html", _page("class.html", **_for_class_page(data)))
+    write_atomically(results / "class.json", _json(data))
     return data
 
 
@@ -80,7 +79,7 @@ def of_class(
 ) -> dict[str, Any]:
     """The class as data: what `class.json` holds and `class.html` shows. `names` are those of the reports."""
     everyone = [_line(one, asked, f"{FOLDER}/{names[learner]}.html") for learner, one in marked.items()]
-    _note_same_files(everyone)
+    _note_equal_files(everyone)
     points = [line["points"] for line in everyone if line["points"] is not None]
     return {
         "folder": folder,
@@ -108,14 +107,15 @@ def spreadsheet(data: Mapping[str, Any]) -> str:
     for line in data["learners"]:
         cells = [_number(line["marks"].get(name)) for name in asked]
         table.writerow(
-            [_inert(line["learner"]), *cells, _number(line["points"]), line["out_of"], _inert(line["problem"] or "")]
+            [
+                _without_formula(line["learner"]),
+                *cells,
+                _number(line["points"]),
+                line["out_of"],
+                _without_formula(line["problem"] or ""),
+            ]
         )
     return "\ufeff" + out.getvalue()  # the mark by which a spreadsheet knows UTF-8
-
-
-def printable(text: str) -> str:
-    """The text with its control characters, and whatever turns the direction of writing, made visible."""
-    return _TRICKS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def report_names(learners: Iterable[str]) -> dict[str, str]:
@@ -167,7 +167,7 @@ def _line(one: Marked, asked: Sequence[str], report: str) -> dict[str, Any]:
     return {**line, "report": report, "marks": marks, "states": states, "same_file_as": []}
 
 
-def _note_same_files(everyone: list[dict[str, Any]]) -> None:
+def _note_equal_files(everyone: list[dict[str, Any]]) -> None:
     for line in everyone:
         if line["marks"]:
             line["same_file_as"] = [
@@ -179,7 +179,7 @@ def _item(name: str, everyone: Sequence[Marked]) -> dict[str, Any]:
     """An exercise's line in the report on the class: how many got it, and what went wrong."""
     exercise = exercises.get(name)
     marks = [mark for one in everyone for mark in one.marks if mark.exercise == name]
-    states = Counter(mark.state for mark in marks)
+    states = Counter[str](mark.state for mark in marks)
     return {
         "exercise": name,
         "chapter": _chapters()[name],
@@ -198,7 +198,7 @@ def _mistakes(wrong: Iterable[Result]) -> list[dict[str, Any]]:
     times = Counter(mark.mistake for mark in wrong)
     hints = {mark.mistake: mark.text for mark in wrong if mark.mistake is not None}
     ordered = sorted(times, key=lambda name: (name is None, -times[name], name or ""))
-    return [{"mistake": name, "hint": hints.get(name), "times": times[name]} for name in ordered]
+    return [{"mistake": name, "hint": name and hints.get(name), "times": times[name]} for name in ordered]
 
 
 @cache
@@ -244,6 +244,7 @@ def _templates() -> Environment:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    templates.globals |= {"palette": PALETTE, "link": LINK, "verdicts": VERDICTS}
     templates.filters["number"] = lambda value: f"{round(value, 2):g}"
     templates.filters["counted"] = lambda value, thing: f"{value} {thing}{'' if value == 1 else 's'}"
     return templates
@@ -253,7 +254,7 @@ def _number(value: float | None) -> float | str:
     return "" if value is None else value
 
 
-def _inert(text: str) -> str:
+def _without_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -264,8 +265,8 @@ def _json(data: Mapping[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
 
-def _sweep(pages: Path, names: set[str]) -> None:
+def _remove_stale(pages: Path, names: set[str]) -> None:
     """Remove the reports on learners who are no longer there, and what a killed run left unfinished."""
     for path in pages.iterdir():
-        if path.suffix in (".html", ".json", ".unfinished") and path.stem not in names:
+        if path.suffix in (".html", ".json", UNFINISHED) and path.stem not in names:
             path.unlink()

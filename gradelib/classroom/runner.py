@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradelib.classroom import slicing
-from gradelib.classroom.wire import MOST_ENTRIES, Channel, Ended, entries, pack, unpack
+from gradelib.classroom.protocol import MOST_ENTRIES, Channel, ChannelClosedError, entries, pack, unpack
 from gradelib.marker.failure import Failure
 from gradelib.marker.language import Formula, Unreadable
 from gradelib.marker.reading import is_blank, read, type_name
@@ -34,18 +34,20 @@ def run(channel_file: int) -> None:
     end = socket.socket(fileno=channel_file)
     channel = Channel(end, _TASK_BYTES)
     task = channel.receive()
-    desk = _Desk(channel, end, task["asked"], task["seconds"])
-    _put_check_in_place(desk.check)
-    _same_randomness_for_all()
+    desk = _AnswerCollector(channel, end, task["asked"], task["seconds"])
+    _install_check(desk.check)
+    _seed_generators()
     namespace = _main_module()
     for step in slicing.steps([(number, source) for number, source in task["cells"]], list(task["asked"])):
         channel.send({"cell": step.cell})
         try:
             _run_step(step, dict(task["cells"])[step.cell], namespace)
         except BaseException as error:
-            channel.send({"failed": step.cell, "error": _told(error)})
+            channel.send({"failed": step.cell, "error": _error_text(error)})
     channel.send({"done": True})
-    with contextlib.suppress(Ended):  # the forks are this process's children, until the judge has done with them
+    with contextlib.suppress(
+        ChannelClosedError
+    ):  # the forks are this process's children, until the judge has done with them
         channel.receive()
 
 
@@ -57,21 +59,21 @@ def _run_step(step: slicing.Step, source: str, namespace: dict[str, Any]) -> Non
     exec(compile(ast.Module(list(step.body), []), name, "exec", dont_inherit=True), namespace)
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     failure = Failure.of(error)
     return f"{failure.kind}: {failure.message}"
 
 
-def _put_check_in_place(check: Callable) -> None:
+def _install_check(check: Callable[..., Any]) -> None:
     import gradelib
 
-    gradelib.check = check
+    vars(gradelib)["check"] = check
     stand_in = types.ModuleType("gradelib.marker.check")
-    stand_in.check = check
+    vars(stand_in)["check"] = check
     sys.modules[stand_in.__name__] = stand_in
 
 
-def _same_randomness_for_all() -> None:
+def _seed_generators() -> None:
     import numpy as np
     import torch
 
@@ -82,44 +84,45 @@ def _same_randomness_for_all() -> None:
 
 def _main_module() -> dict[str, Any]:
     module = types.ModuleType("__main__")
-    module.display = lambda *_, **__: None
+    vars(module)["display"] = lambda *_, **__: None
     sys.modules["__main__"] = module
     return module.__dict__
 
 
-class Noted:
+class Recorded:
     """What `check` returns here: true, without a verdict."""
 
     def __repr__(self) -> str:
         return "noted"
 
 
-class _Desk:
+class _AnswerCollector:
     """Takes answers and passes them on."""
 
     def __init__(self, channel: Channel, end: socket.socket, asked: Mapping[str, list[str]], seconds: float) -> None:
         self.channel, self.end, self.asked, self.seconds = channel, end, asked, seconds
 
-    def check(self, exercise_id: str, answer: Any = None) -> Noted:
+    def check(self, exercise_id: str, answer: Any = None) -> Recorded:
         if type(exercise_id) is str and exercise_id in self.asked:
-            form = _form(answer, self.asked[exercise_id])
+            form = _serialized(answer, self.asked[exercise_id])
             self.channel.send({"check": exercise_id, "answer": form})
             if "function" in form:
-                self._leave_a_fork(answer)
-        return Noted()
+                self._fork_snapshot(answer)
+        return Recorded()
 
-    def _leave_a_fork(self, function: Callable) -> None:
+    def _fork_snapshot(self, function: Callable[..., Any]) -> None:
+        """Leave a fork of this process behind, a snapshot of all names, in which the judge calls the function later."""
         _, ends, _, _ = socket.recv_fds(self.end, 1, 1)
         with socket.socket(fileno=ends[0]) as line:  # closed here, too, if no fork is to be had
             if os.fork() == 0:
                 try:
                     self.end.close()
-                    _Server(Channel(line), function, self.seconds).serve()
+                    _FunctionServer(Channel(line), function, self.seconds).serve()
                 finally:
                     os._exit(0)
 
 
-def _form(answer: Any, names: Sequence[str]) -> dict[str, Any]:
+def _serialized(answer: Any, names: Sequence[str]) -> dict[str, Any]:
     """The answer as data."""
     try:
         if is_blank(answer):
@@ -131,10 +134,10 @@ def _form(answer: Any, names: Sequence[str]) -> dict[str, Any]:
         return {"unreadable": str(error)}
     except Exception:
         return {"unreadable": ""}
-    return {"text": found.text} if isinstance(found, Formula) else {"function": _described(answer)}
+    return {"text": found.text} if isinstance(found, Formula) else {"function": _function_description(answer)}
 
 
-def _described(function: Callable) -> dict[str, Any]:
+def _function_description(function: Callable[..., Any]) -> dict[str, Any]:
     """What the marker wants to know of a function before it calls it."""
     code = getattr(function, "__code__", None)
     return {
@@ -145,7 +148,7 @@ def _described(function: Callable) -> dict[str, Any]:
     }
 
 
-def _parameters(function: Callable) -> list[list[Any]] | None:
+def _parameters(function: Callable[..., Any]) -> list[list[Any]] | None:
     try:
         parameters = inspect.signature(function).parameters.values()
     except Exception:
@@ -153,10 +156,10 @@ def _parameters(function: Callable) -> list[list[Any]] | None:
     return [[p.name, int(p.kind), p.default is not p.empty] for p in parameters]
 
 
-class _Server:
+class _FunctionServer:
     """Calls a function with the inputs that the judge sends, and sends back what comes out."""
 
-    def __init__(self, channel: Channel, function: Callable, seconds: float) -> None:
+    def __init__(self, channel: Channel, function: Callable[..., Any], seconds: float) -> None:
         self.channel, self.function, self.seconds = channel, function, seconds
         self.result: Any = None
         self.inputs: list[Any] = []
@@ -167,7 +170,7 @@ class _Server:
             signal.alarm(0)
             try:
                 request = self.channel.receive()
-            except Ended:
+            except ChannelClosedError:
                 return
             signal.alarm(int(self.seconds) + 2)  # the judge has long given up by then
             self.channel.send(self._call(request["call"]) if "call" in request else self._gradients(request))

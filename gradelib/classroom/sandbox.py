@@ -1,4 +1,4 @@
-"""The walls around learners' code: how the template process is started in bubblewrap, and whether it can be.
+"""The sandbox around learners' code: how the fork server is started in bubblewrap, and whether it can be.
 
 Inside there is no network, no process of the outside, nothing writable but an empty /tmp, and of the file system only
 the system's programs, Python, its packages and the public part of gradelib. The answers are not among them.
@@ -22,26 +22,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import gradelib
-from gradelib.classroom import confinement
+from gradelib.classroom import seccomp
+from gradelib.parallel import ONE_THREAD
 
 _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside the system's and Python's own folders
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
-# `gradelib.equations` is part of the chapters and needs these; the rest of `marker` and all exercises stay outside.
-_NEEDED = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "reading")
+# Allow-list: what `gradelib.equations` needs, which is part of the chapters; the rest of `marker` stays outside.
+_PUBLIC_MARKER_MODULES = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "reading")
 _NOBODY = 65534
 _ENVIRONMENT = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **ONE_THREAD,
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
     **{"MPLBACKEND": "agg", "TQDM_DISABLE": "1", "GRADELIB_STATIC": "1"},
 }
 _START = (
     "import sys; sys.path += sys.argv[2:]; sys.dont_write_bytecode = True; "
-    "from gradelib.classroom import template; template.main(int(sys.argv[1]))"
+    "from gradelib.classroom import fork_server; fork_server.main(int(sys.argv[1]))"
 )
 
 
-class NoSandbox(RuntimeError):  # noqa: N818
+class SandboxError(RuntimeError):
     """The sandbox cannot be made here; the message says why and what to do."""
 
 
@@ -51,51 +52,51 @@ class Limits:
 
     seconds: float = 60  # for its cells, by the clock
     memory: int = 2 * 2**30  # bytes: what each process may add to its address space, and all together may hold
-    room_bytes: int = 64 * 2**20  # of /tmp, of /dev/shm, and of each file
+    file_bytes: int = 64 * 2**20  # of /tmp, of /dev/shm, and of each file
     files: int = 256  # open ones, for each process
     processes: int = 128
 
 
-def why_no_sandbox() -> str | None:
+def sandbox_problem() -> str | None:
     """One sentence on why the sandbox cannot be made here, or None where it can."""
     if sys.platform != "linux":
         return f"The sandbox needs Linux, and this is {platform.system()}."
-    if platform.machine() not in confinement.KNOWN_MACHINES:
+    if platform.machine() not in seccomp.KNOWN_MACHINES:
         return f"The sandbox knows x86-64 and ARM64 machines only, and this is {platform.machine()}."
     for program, package in (("bwrap", "bubblewrap"), ("setpriv", "util-linux")):
         if shutil.which(program) is None:
             return f"The sandbox needs the program {program}; install the package {package}, for example with apt."
-    return _trial()
+    return _try_sandbox()
 
 
-def _trial() -> str | None:
+def _try_sandbox() -> str | None:
     """Seal off a process that does nothing."""
-    with Template(sandbox=True, warm=False, patience=20) as trial:
-        with contextlib.suppress(NoSandbox, OSError):
+    with ForkServer(sandbox=True, warm=False, patience=20) as trial:
+        with contextlib.suppress(SandboxError, OSError):
             channel, lifeline = trial.begin(Limits(), hard_seconds=10, probe=True)
             with channel, lifeline:
                 channel.settimeout(10)
                 if channel.recv(16) == b"sealed":
                     return None
             trial.ended(5)
-        reason = trial.last_words() or "it ended without a word"
+        reason = trial.last_stderr_line() or "it ended without a word"
     return f"bubblewrap cannot make the sandbox here ({reason}); does this system allow user namespaces?"
 
 
-class Template:
+class ForkServer:
     """The warm process, in bubblewrap or not, seen from outside. A context manager."""
 
     def __init__(self, *, sandbox: bool, warm: bool = True, patience: float = 300) -> None:
         self._deadline = time.monotonic() + patience
         self._control, theirs = socket.socketpair()
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._ready = False
         with theirs:
             self._process = self._start(sandbox, theirs)
         with contextlib.suppress(ConnectionError):  # it ended at once; `begin` will say why
             self._control.sendall(json.dumps({"sandbox": sandbox, "warm": warm}).encode())
 
-    def __enter__(self) -> Template:
+    def __enter__(self) -> ForkServer:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,15 +104,21 @@ class Template:
 
     def _start(self, sandbox: bool, control: socket.socket) -> subprocess.Popen[bytes]:
         number = control.fileno()
-        command = _sealed(number) if sandbox else _open(number)
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": self._words}
-        environment = {**os.environ, **_ENVIRONMENT}
-        return subprocess.Popen(command, **streams, pass_fds=[number], env=environment, start_new_session=True)
+        command = _bubblewrap_command(number) if sandbox else _plain_command(number)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            pass_fds=[number],
+            env={**os.environ, **_ENVIRONMENT},
+            start_new_session=True,
+        )
 
     def begin(self, limits: Limits, **more: object) -> tuple[socket.socket, socket.socket]:
         """Fork for a submission: the channel to the learner's process, and the line that ends it when it is closed.
 
-        Raises NoSandbox if the template does not come up.
+        Raises SandboxError if the fork server does not come up.
         """
         self._await_ready()
         channel, their_channel = socket.socketpair()
@@ -127,7 +134,9 @@ class Template:
 
     def _await_ready(self) -> None:
         if not self._ready and self._line(self._deadline) != b"ready\n":
-            raise NoSandbox(f"The process that runs learners' code did not start: {self.last_words() or 'no reason'}")
+            raise SandboxError(
+                f"The process that runs learners' code did not start: {self.last_stderr_line() or 'no reason'}"
+            )
         self._ready = True
 
     def _line(self, deadline: float) -> bytes:
@@ -142,10 +151,10 @@ class Template:
             break
         return line
 
-    def last_words(self) -> str:
+    def last_stderr_line(self) -> str:
         """The last line that it wrote to stderr."""
-        self._words.seek(0)
-        return (self._words.read().decode(errors="replace").strip().splitlines() or [""])[-1][:300]
+        self._stderr.seek(0)
+        return (self._stderr.read().decode(errors="replace").strip().splitlines() or [""])[-1][:300]
 
     def close(self) -> None:
         """End it, and all that lives in it."""
@@ -156,19 +165,19 @@ class Template:
         self._process.wait()
 
 
-def _open(control: int) -> list[str]:
+def _plain_command(control: int) -> list[str]:
     """The command line without a sandbox."""
     places = [str(Path(gradelib.__file__).parent.parent), *(str(path) for path in _package_folders())]
     return [sys.executable, "-I", "-c", _START, str(control), *places]
 
 
-def _sealed(control: int) -> list[str]:
-    """The command line of the template in its sandbox."""
+def _bubblewrap_command(control: int) -> list[str]:
+    """The command line of the fork server in its sandbox."""
     root = os.getuid() == 0
-    command = [_program("bwrap"), *_namespaces(), *(["--ro-bind", "/", "/"] if root else _walls())]
+    command = [_program("bwrap"), *_namespaces(), *(["--ro-bind", "/", "/"] if root else _filesystem())]
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--tmpfs", "/tmp", "--remount-ro", "/"]
     command += ["--chdir", "/", "--", *_python(control)]
-    return [*_door(), *command] if root else command
+    return [*_setuid_nobody(), *command] if root else command
 
 
 def _program(name: str) -> str:
@@ -179,58 +188,59 @@ def _namespaces() -> list[str]:
     options = ["--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns", "--unshare-pid", "--unshare-net"]
     options += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session"]
     options += ["--clearenv", *(word for pair in _ENVIRONMENT.items() for word in ("--setenv", *pair))]
-    # For the template alone: to make namespaces, to look at memory, and to give up these very powers in each fork.
+    # For the fork server alone: to make namespaces, to look at memory, and to give up these very powers in each fork.
     return [*options, *(word for cap in ("SYS_ADMIN", "SYS_PTRACE", "SETPCAP") for word in ("--cap-add", f"CAP_{cap}"))]
 
 
-def _door() -> list[str]:
-    """For root, whose processes the kernel does not limit: become nobody, behind walls, as nobody may read little."""
-    walls = [_program("bwrap"), *_walls(), "--tmpfs", "/tmp", "--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc"]
+def _setuid_nobody() -> list[str]:
+    """For root, whose processes the kernel does not limit: an outer bubblewrap, and in it the user nobody."""
+    outer = [_program("bwrap"), *_filesystem(), "--tmpfs", "/tmp"]
+    outer += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--die-with-parent"]
     nobody = [_program("setpriv"), f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--inh-caps=-all"]
-    return [*walls, "--die-with-parent", "--", *nobody]
+    return [*outer, "--", *nobody]
 
 
-def _walls() -> list[str]:
-    """All that there is to read."""
+def _filesystem() -> list[str]:
+    """The file system: an allow-list of what can be read, mounted read-only."""
     options = ["--ro-bind", "/usr", "/usr"]
     for place in map(Path, _SYSTEM):
         if place.is_symlink():
             options += ["--symlink", str(place.readlink()), str(place)]
         elif place.exists():
-            options += _shown(place, place)
+            options += _bind_read_only(place, place)
     for place in map(Path, _SETTINGS):
         if place.exists():
-            options += _shown(place, place)
+            options += _bind_read_only(place, place)
     home = Path(sys.base_prefix).resolve()
     if not home.is_relative_to("/usr"):
-        options += _shown(home, home)
-    for place, source in _mapped():
+        options += _bind_read_only(home, home)
+    for place, source in _package_mounts():
         if place != source:
-            options += _shown(source, place)
-    for place in _other_copies():
-        options += _emptied(place)
-    return [*options, *_public_part()]
+            options += _bind_read_only(source, place)
+    for place in _installed_copies():
+        options += _mask(place)
+    return [*options, *_bind_public_package()]
 
 
-def _shown(source: Path, place: Path) -> list[str]:
+def _bind_read_only(source: Path, place: Path) -> list[str]:
     """A folder or file at its place, whose parents everyone may pass through."""
     parents = [str(parent) for parent in reversed(place.parents) if parent != Path("/")]
     return [*(word for parent in parents for word in ("--dir", parent)), "--ro-bind", str(source), str(place)]
 
 
-def _emptied(place: Path) -> list[str]:
+def _mask(place: Path) -> list[str]:
     return ["--tmpfs", str(place), "--remount-ro", str(place)]
 
 
-def _public_part() -> list[str]:
+def _bind_public_package() -> list[str]:
     """Our own package without what gives answers away."""
     source, place = Path(gradelib.__file__).resolve().parent, _PACKAGES / "book" / "gradelib"
-    files = [f"{name}.py" for name in _NEEDED]
+    files = [f"{name}.py" for name in _PUBLIC_MARKER_MODULES]
     return [
-        *_shown(source, place),
-        *_emptied(place / "exercises"),
+        *_bind_read_only(source, place),
+        *_mask(place / "exercises"),
         *("--tmpfs", str(place / "marker")),
-        *(word for name in files for word in _shown(source / "marker" / name, place / "marker" / name)),
+        *(word for name in files for word in _bind_read_only(source / "marker" / name, place / "marker" / name)),
         *("--remount-ro", str(place / "marker")),
     ]
 
@@ -240,7 +250,7 @@ def _package_folders() -> list[Path]:
     return [Path(path).resolve() for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
 
 
-def _mapped() -> list[tuple[Path, Path]]:
+def _package_mounts() -> list[tuple[Path, Path]]:
     """Where each folder with packages stands in the sandbox, and where it is outside."""
     home = Path(sys.base_prefix).resolve()
     folders = _package_folders()
@@ -251,13 +261,13 @@ def _mapped() -> list[tuple[Path, Path]]:
     return [(path if stays(path) else _PACKAGES / str(i), path) for i, path in enumerate(folders)]
 
 
-def _other_copies() -> Iterator[Path]:
+def _installed_copies() -> Iterator[Path]:
     """Installed copies of this package, which hold the answers, too; as they stand in the sandbox."""
-    for place, source in _mapped():
+    for place, source in _package_mounts():
         if (source / "gradelib").is_dir():
             yield place / "gradelib"
     roots = {Path("/usr"), Path("/usr/local"), Path(sys.base_prefix).resolve()}
-    seen = {source for _, source in _mapped()}
+    seen = {source for _, source in _package_mounts()}
     for root in sorted(roots):
         for place in root.glob("lib*/python3*/*-packages"):
             if place.resolve() not in seen and (place / "gradelib").is_dir():
@@ -267,5 +277,5 @@ def _other_copies() -> Iterator[Path]:
 def _python(control: int) -> list[str]:
     """Python itself, without the settings of a user, and where it finds packages."""
     program = Path(sys.executable).resolve()
-    places = [str(_PACKAGES / "book"), *(str(place) for place, _ in _mapped())]
+    places = [str(_PACKAGES / "book"), *(str(place) for place, _ in _package_mounts())]
     return [str(program), "-I", "-S", "-c", _START, str(control), *places]

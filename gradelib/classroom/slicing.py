@@ -23,8 +23,10 @@ _CALL = re.compile(r"""\bcheck\(\s*["']([^"'\n]{1,200})["']""")
 _CALL_WITH_NAME = re.compile(r"\bcheck\(\s*[A-Za-z_]")
 # Calls that show or test something and change nothing.
 _SHOWING = {"print", "display", "check", "definition", "identity", "inequality", "limit", "claim"}
-_BINDS_SURELY = (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import)
-_BINDS_SURELY += (ast.ImportFrom, ast.AugAssign)
+_BINDS_SURELY = (
+    *(ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import),
+    *(ast.ImportFrom, ast.AugAssign),
+)
 _BINDING, _BINDING_GLOBALLY = ("STORE_NAME", "DELETE_NAME"), ("STORE_GLOBAL", "DELETE_GLOBAL")
 
 

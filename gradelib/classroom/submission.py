@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,47 +12,39 @@ from typing import Any
 MOST_BYTES = 10 * 10**6
 
 
-class Refused(ValueError):  # noqa: N818
+class SubmissionError(ValueError):
     """The file is no notebook that can be marked; the message says why."""
 
 
-@dataclass(frozen=True)
-class Submission:
-    """The code cells that count, by their number among all code cells, and the digest of the file."""
-
-    cells: tuple[tuple[int, str], ...]
-    sha256: str
-
-
 def fetch(path: Path) -> tuple[bytes, str]:
-    """The bytes of a file and their digest; of a larger file only the first ten million. Raises `Refused`."""
+    """The bytes of a file and their digest; of a larger file only the first ten million. Raises `SubmissionError`."""
     try:
         # Not through a link, and without waiting for the other end of a pipe.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Refused(_why_closed(path, error)) from None
+        raise SubmissionError(_open_error(path, error)) from None
     mode = os.fstat(number).st_mode
     if not stat.S_ISREG(mode):
         os.close(number)
-        raise Refused("This is a folder." if stat.S_ISDIR(mode) else "This is no regular file.")
+        raise SubmissionError("This is a folder." if stat.S_ISDIR(mode) else "This is no regular file.")
     with open(number, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     return content, sha256(content[:MOST_BYTES]).hexdigest()
 
 
-def _why_closed(path: Path, error: OSError) -> str:
+def _open_error(path: Path, error: OSError) -> str:
     if path.is_symlink():
         return "This is a link to another place, which is not followed; hand in the notebook itself."
     return f"The file cannot be opened: {error.strerror}."
 
 
 def cells_of(content: bytes) -> tuple[tuple[int, str], ...]:
-    """The code cells, without those that hold the book's solutions; raises `Refused`."""
+    """The code cells, without those that hold the book's solutions; raises `SubmissionError`."""
     return tuple((number, _source(cell)) for number, cell in _code(content) if "solution" not in _tags(cell))
 
 
 def posing(content: bytes) -> tuple[str, ...]:
-    """The sources of the cells whose tags say that they pose an exercise; raises `Refused`.
+    """The sources of the cells whose tags say that they pose an exercise; raises `SubmissionError`.
 
     Some editors lose tags: where no cell has this one, all may pose.
     """
@@ -63,9 +54,9 @@ def posing(content: bytes) -> tuple[str, ...]:
 
 def _code(content: bytes) -> list[tuple[int, dict[str, Any]]]:
     if len(content) > MOST_BYTES:
-        raise Refused("The file has more than 10 MB; clear the notebook's outputs and save it again.")
+        raise SubmissionError("The file has more than 10 MB; clear the notebook's outputs and save it again.")
     if not content.strip():
-        raise Refused("The file is empty.")
+        raise SubmissionError("The file is empty.")
     notebook = _parsed(content)
     code = [cell for cell in notebook["cells"] if _is(cell, dict) and cell.get("cell_type") == "code"]
     return list(enumerate(code, 1))
@@ -75,14 +66,16 @@ def _parsed(content: bytes) -> dict[str, Any]:
     try:
         notebook = json.loads(content)
     except (ValueError, RecursionError):
-        raise Refused("This is no notebook: it cannot be read as JSON. Was it cut off, or renamed?") from None
+        raise SubmissionError("This is no notebook: it cannot be read as JSON. Was it cut off, or renamed?") from None
     if not _is(notebook, dict) or not _is(notebook.get("nbformat"), int):
-        raise Refused("This is JSON, but no notebook.")
+        raise SubmissionError("This is JSON, but no notebook.")
     if notebook["nbformat"] != 4:
         version = notebook["nbformat"]
-        raise Refused(f"This notebook has format {version}; open it in today's Jupyter, save it, and hand it in again.")
+        raise SubmissionError(
+            f"This notebook has format {version}; open it in today's Jupyter, save it, and hand it in again."
+        )
     if not _is(notebook.get("cells"), list):
-        raise Refused("This notebook has no list of cells.")
+        raise SubmissionError("This notebook has no list of cells.")
     return notebook
 
 
@@ -96,8 +89,8 @@ def _source(cell: dict[str, Any]) -> str:
 
 def _tags(cell: dict[str, Any]) -> list[Any]:
     metadata = cell.get("metadata")
-    tags = metadata.get("tags") if _is(metadata, dict) else None
-    return tags if _is(tags, list) else []
+    tags: Any = metadata.get("tags") if isinstance(metadata, dict) else None
+    return tags if isinstance(tags, list) else []
 
 
 def _is(value: Any, kind: type) -> bool:

@@ -1,6 +1,7 @@
-"""The exercises of the book, one file per chapter: `get(id)`, `all()` and `ids()`.
+"""The exercises of the book, one file per chapter: `get(id)`, `every()` and `ids()`.
 
-To add one, write an `Exercise(...)` into the list of its chapter's file and run `pytest tests/test_exercises.py`.
+To add one, write an `Exercise(...)` into the list of its chapter's file and run
+`pytest tests/marker/test_exercises.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def chapter(text: str) -> int:
     return int(text)
 
 
-def all() -> list[Exercise]:
+def every() -> list[Exercise]:
     """Every exercise of the book, chapter by chapter."""
     return list(_table().values())
 

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import matplotlib.style
 import numpy as np
@@ -25,24 +27,12 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
+from numpy.typing import ArrayLike
 
 from gradelib import _svg
+from gradelib._colours import PALETTE
 from gradelib._names import one_of
 
-# Colour by meaning, on a light and on a dark page. Each differs from the others for colour-blind eyes too; the light
-# ones can be read on black as well, so that a notebook without our style sheet shows them in either mode.
-PALETTE = {
-    "ink": ("#1f2328", "#d5dbe1"),
-    "paper": ("#ffffff", "#14181e"),
-    "muted": ("#6e7781", "#8b949e"),
-    "faint": ("#c8ced5", "#3d4652"),
-    "full": ("#2258dc", "#647cff"),
-    "block": ("#25a29f", "#5ce8d4"),
-    "diagonal": ("#ba8a13", "#f0e04a"),
-    "isotropic": ("#8952ab", "#b387d0"),
-    "learned": ("#ce2363", "#e9507a"),
-    "other": ("#9f4a23", "#d99641"),
-}
 COLOURS = {meaning: light for meaning, (light, _) in PALETTE.items()}
 
 # Never colour alone: each meaning has its line and its marker.
@@ -93,12 +83,16 @@ _STYLE = {
 }
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """The book's matplotlib style, for `with figures.style():` or `@figures.style()`; the reader's own is untouched."""
-    return matplotlib.style.context(["default", _STYLE])
+    with matplotlib.style.context(["default", _STYLE]):
+        yield
 
 
-def axes(rows: int = 1, columns: int = 1, *, width: float = 5.0, height: float = 3.3, **options: Any) -> tuple:
+def axes(
+    rows: int = 1, columns: int = 1, *, width: float = 5.0, height: float = 3.3, **options: Any
+) -> tuple[Figure, Any]:
     """A new figure of `width` × `height` inches and its axes (one, or an array); `options` go to `subplots`.
 
     The page shows 96 pixels per inch and shrinks what is wider than the text: 7 inches on a laptop, 3.5 on a phone.
@@ -113,7 +107,9 @@ def look(meaning: str, **more: Any) -> dict[str, Any]:
     return {"color": COLOURS.get(meaning, COLOURS["ink"]), "linestyle": line, "marker": marker, **more}
 
 
-def ellipse(axes: Axes, mean: Any, covariance: Any, meaning: str, *, deviations: float = 1.0, **more: Any) -> Ellipse:
+def ellipse(
+    axes: Axes, mean: ArrayLike, covariance: ArrayLike, meaning: str, *, deviations: float = 1.0, **more: Any
+) -> Ellipse:
     """Draw the outline `deviations` standard deviations around a Gaussian, mean (2,) and covariance (2, 2)."""
     mean, covariance = np.asarray(mean, float), np.asarray(covariance, float)
     if mean.shape != (2,) or covariance.shape != (2, 2):
@@ -130,7 +126,9 @@ def ellipse(axes: Axes, mean: Any, covariance: Any, meaning: str, *, deviations:
     angle = np.degrees(np.arctan2(directions[1, 0], directions[0, 0]))
     shown = look(meaning)
     outline = {"edgecolor": shown["color"], "linestyle": shown["linestyle"] or "-", "linewidth": 1.8, "fill": False}
-    return axes.add_patch(Ellipse(tuple(mean), width, height, angle=angle, **outline | more))
+    patch = Ellipse((mean[0], mean[1]), width, height, angle=angle, **outline | more)
+    axes.add_patch(patch)
+    return patch
 
 
 class Picture:
@@ -154,11 +152,11 @@ class Picture:
         """The inline SVG."""
         return frame(self.drawing, self.alt)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": self.alt, "text/html": f'<div class="gl-picture">{self.svg()}</div>'}
 
 
-def frame(drawing: _svg.Element, alt: str) -> str:
+def frame(drawing: Element, alt: str) -> str:
     """The SVG of a drawing for a page: 96 pixels per inch, never wider than its column, read out as `alt`."""
     width, height = (round(points * 96 / 72) for points in _svg.size(drawing))
     return _svg.write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
@@ -83,7 +84,7 @@ def reconstruction(
     return draw
 
 
-def _tangent(panel: object, point: Point, beta: float, half_width: float = 2.2) -> None:
+def _tangent(panel: Axes, point: Point, beta: float, half_width: float = 2.2) -> None:
     """A short line of slope −β through a point of the curve, shorter where it is steep."""
     run = half_width / (1 + beta)
     (rate, distortion) = point

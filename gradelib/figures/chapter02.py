@@ -106,7 +106,7 @@ def _outlines(pair: tuple[Density, Density], at: float) -> list[np.ndarray]:
     grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 45)
     density = pair[0](grid) * pair[1](grid)[:, None]
     lines = contour_generator(grid.numpy(), grid.numpy(), density.numpy())
-    return [_turn(at) @ line.T for level in _LEVELS for line in lines.lines(level * float(density.max()))]
+    return [_turn(at) @ np.asarray(line).T for level in _LEVELS for line in lines.lines(level * float(density.max()))]
 
 
 def _slice(pair: tuple[Density, Density], at: float, place: float) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,7 @@ def terms_at_solutions(solutions: Mapping[float, Mapping[str, Terms]]) -> Callab
     return draw
 
 
-def gaps_over_price(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Picture:
+def gaps_over_beta(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Picture:
     """How much higher the β-VAE loss is than the deterministic one, in % and over β: the seeds and their mean.
 
     `gaps` maps the objective trained with to β, and that to the gaps of its seeds. Raises ValueError for another name.
@@ -64,10 +64,10 @@ def gaps_over_price(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Pict
         figure, panel = axes(width=5, height=3)
         for name, found in gaps.items():
             shown = look(_MEANINGS[one_of("objective", name, _MEANINGS)])
-            prices = sorted(found)
-            middle = [_mean(found[beta]) for beta in prices]
-            panel.plot(prices, middle, color=shown["color"], linestyle=shown["linestyle"] or "-", linewidth=1)
-            points = [(beta, gap) for beta in prices for gap in found[beta]]
+            betas = sorted(found)
+            middle = [_mean(found[beta]) for beta in betas]
+            panel.plot(betas, middle, color=shown["color"], linestyle=shown["linestyle"] or "-", linewidth=1)
+            points = [(beta, gap) for beta in betas for gap in found[beta]]
             label = f"trained with {name}"
             panel.plot(*zip(*points, strict=True), **shown | {"linestyle": "", "label": label})
         panel.axhline(0, color=COLOURS["muted"], linewidth=0.8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
@@ -136,7 +137,7 @@ def mosaic(pictures: Tensor, image_shape: Sequence[int], scale: float, lines: in
     return sheet if coloured else sheet.squeeze(-1)
 
 
-def _show(panel: object, sheet: Tensor, scale: float) -> None:
+def _show(panel: Axes, sheet: Tensor, scale: float) -> None:
     panel.imshow(sheet.numpy(), vmin=0, vmax=scale)
     panel.set_xticks([])
     panel.set_yticks([])

@@ -73,11 +73,11 @@ def kept_and_turned(variances: Tensor, latents: int) -> Callable[[float], Pictur
 def _words(marked: Tensor, pair: Tensor, beta: float) -> str:
     used = int((marked > beta).sum())
     shares = ", ".join(f"{name} {float(kept(marked[:1], beta)):.0%}" for name, kept in KEPT.items())
-    price = float(turn_cost(pair, torch.tensor([45.0], dtype=pair.dtype), beta))
+    cost = float(turn_cost(pair, torch.tensor([45.0], dtype=pair.dtype), beta))
     return (
         f"Left: the kept share rises with the variance of a direction. Of the strongest is kept: {shares}. β-VAE and "
         f"RAE drop what has less variance than β = {beta:g} and keep {used} of {len(marked)}; denoising drops nothing. "
-        f"Right: a turn of the codes is free for all but GRAE≈, which pays {_rounded(price)} nats for 45 degrees."
+        f"Right: a turn of the codes is free for all but GRAE≈, which pays {_rounded(cost)} nats for 45 degrees."
     )
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from itertools import product
-from typing import Any
 
 import ipywidgets
 
@@ -31,13 +30,13 @@ _PACE = 900  # milliseconds for which a frame stands while a figure plays
 def explore(
     draw: Callable[..., Picture],
     name: str,
-    values: Sequence[Any],
+    values: Sequence[object],
     second: str | None = None,
-    second_values: Sequence[Any] | None = None,
+    second_values: Sequence[object] | None = None,
     /,
     *,
-    start: Any = None,
-    labels: Sequence[Any] | None = None,
+    start: object = None,
+    labels: Sequence[object] | None = None,
 ) -> LiveFigure:
     """A figure with a slider called `name` that runs through `values`; `draw(value)` returns the picture at each.
 
@@ -65,7 +64,7 @@ class Slider:
     """What one slider changes: the values, what the reader sees for each, and the number of the one it opens at."""
 
     name: str
-    values: list[Any]
+    values: list[object]
     labels: list[str]
     start: int
 
@@ -76,7 +75,7 @@ class Slider:
         return f"{self.name}, {len(self.labels)} steps from {self.labels[0]} to {self.labels[-1]}"
 
 
-def _pair(option: str, given: Any) -> Sequence[Any]:
+def _pair(option: str, given: object) -> Sequence[object]:
     if given is None:
         return (None, None)
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != 2:
@@ -84,20 +83,22 @@ def _pair(option: str, given: Any) -> Sequence[Any]:
     return given
 
 
-def _slider(name: str, values: Sequence[Any], start: Any, labels: Sequence[str] | None) -> Slider:
+def _slider(name: str, values: Sequence[object], start: object, labels: object) -> Slider:
     values = list(values)
-    labels = list(map(_label, values)) if labels is None else list(labels)
+    if labels is not None and (isinstance(labels, str) or not isinstance(labels, Sequence)):
+        raise ValueError(f"`labels` is a list of words, one for each value, but got {labels!r}.")
+    words = list(map(_label, values if labels is None else labels))
     if not isinstance(name, str) or not name.strip():
         raise ValueError("A live figure needs the name of what its slider changes, for example 'β'.")
     if len(values) < 2:
         raise ValueError(f"A slider needs at least two values, but there are {len(values)}.")
-    if len(labels) != len(values):
-        raise ValueError(f"Each value needs one label, but there are {len(values)} values and {len(labels)} labels.")
-    if len(set(labels)) < len(labels):
+    if len(words) != len(values):
+        raise ValueError(f"Each value needs one label, but there are {len(values)} values and {len(words)} labels.")
+    if len(set(words)) < len(words):
         raise ValueError("Two values of the slider read the same; drop the repeated one or give `labels`.")
     if start is not None and start not in values:
         raise ValueError(f"The slider cannot start at {start!r}, which is none of its values.")
-    return Slider(name, values, labels, 0 if start is None else values.index(start))
+    return Slider(name, values, words, 0 if start is None else values.index(start))
 
 
 class LiveFigure:
@@ -151,7 +152,7 @@ class LiveFigure:
         sliders = [_selection(slider) for slider in self.sliders]
         shown = ipywidgets.HTML()
 
-        def show(_: Any = None) -> None:
+        def show(_: object = None) -> None:
             shown.value = self.picture(self.frames.index(tuple(slider.value for slider in sliders))).svg()
 
         for slider in sliders:
@@ -162,8 +163,8 @@ class LiveFigure:
         ipywidgets.jslink((play, "value"), (sliders[0], "index"))
         return ipywidgets.VBox([shown, ipywidgets.HBox([sliders[0], play]), *sliders[1:]])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        words = {"text/plain": repr(self), "text/html": self.html()}
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        words: dict[str, object] = {"text/plain": repr(self), "text/html": self.html()}
         if os.environ.get(STATIC):
             return words
         # Written out, since ipywidgets 7, which Colab has, offers no bundle of its own.
@@ -182,7 +183,7 @@ class LiveFigure:
         return self._at(number) if self.sliders[1:] else self.sliders[0].labels[number]
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from gradelib._colours import VERDICTS
+
 State = Literal["correct", "incorrect", "unreadable", "unanswered"]
 
 SYMBOLS = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
 WORDS = {"correct": "Correct", "incorrect": "Not yet", "unreadable": "Cannot be read", "unanswered": "No answer yet"}
-# The hue of each bar; the words stand in the page's own text colour, so that they are legible on any background.
-_BAR = {"correct": "#2e8b57", "incorrect": "#d1495b", "unreadable": "#b8860b", "unanswered": "#7a869a"}
 _LINE = {"correct": "solid", "incorrect": "double", "unreadable": "dashed", "unanswered": "dotted"}
 
 
@@ -45,7 +45,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         """A box in the page's own colours: symbol, word and a bar whose line differs as well as its colour."""
-        bar = _BAR[self.state]
+        bar, _ = VERDICTS[self.state]
         box = (
             f"border-left:6px {_LINE[self.state]} {bar};background:color-mix(in srgb,{bar} 7%,transparent);"
             "color:inherit;font:inherit;padding:.5em .9em;margin:.5em 0;border-radius:4px;max-width:44em;"

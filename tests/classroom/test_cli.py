@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from gradelib import cli, sweeps
+from gradelib import cli
+from gradelib.experiments import running
 
-SWEEP = ["sweep", "--out", "results", "--objective", "grae", "--beta", ".1"]
+RUN = ["experiment", "run", "mnist-blocks"]
 
 
 def said(capsys, *arguments):
@@ -19,7 +20,9 @@ def said(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"], ["grade", "--help"], ["assignment", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["experiment", "--help"], ["grade", "--help"], ["assignment", "--help"]]
+)
 def test_help(arguments, capsys):
     code, out, err = said(capsys, *arguments)
     assert (code, err) == (0, "")
@@ -28,7 +31,7 @@ def test_help(arguments, capsys):
 
 def test_help_names_every_command(capsys):
     _, out, _ = said(capsys, "--help")
-    for command in ("grade", "sweep", "assignment"):
+    for command in ("grade", "experiment", "assignment"):
         assert f"\n    {command}" in out
 
 
@@ -41,15 +44,15 @@ def test_without_a_command_there_is_help_and_an_exit_code(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["swep"], "There is no command called 'swep'. Did you mean 'sweep'?"),
-        (["zzz"], "There is no command called 'zzz'. Choose one of 'grade', 'sweep', 'assignment'."),
-        ([*SWEEP, "--stepps", "3"], "There is no option called '--stepps'. Did you mean '--steps'?"),
-        ([*SWEEP, "--stepps=3"], "There is no option called '--stepps'. Did you mean '--steps'?"),
-        ([*SWEEP, "--step", "3"], "There is no option called '--step'. Did you mean '--steps'?"),
-        (["sweep", "--out", "results"], "--objective, --beta; see 'gradelib sweep --help'."),
-        ([*SWEEP, "--steps", "few"], "Argument --steps: invalid int value: 'few'; see 'gradelib sweep --help'."),
-        ([*SWEEP, "--steps"], "expected one argument; see 'gradelib sweep --help'."),
-        ([*SWEEP, "surplus"], "Unrecognized arguments: surplus"),
+        (["experment"], "There is no command called 'experment'. Did you mean 'experiment'?"),
+        (["zzz"], "There is no command called 'zzz'. Choose one of 'grade', 'experiment', 'assignment'."),
+        ([*RUN, "--minuts", "3"], "There is no option called '--minuts'. Did you mean '--minutes'?"),
+        ([*RUN, "--minuts=3"], "There is no option called '--minuts'. Did you mean '--minutes'?"),
+        ([*RUN, "--minute", "3"], "There is no option called '--minute'. Did you mean '--minutes'?"),
+        (["experiment"], "required: ACTION; see 'gradelib experiment --help'."),
+        ([*RUN, "--minutes", "few"], "--minutes must be a number above 0, but it is 'few'."),
+        ([*RUN, "--minutes"], "expected one argument; see 'gradelib experiment --help'."),
+        ([*RUN, "surplus"], "Unrecognized arguments: surplus"),
         (["--verbose"], "see 'gradelib --help'."),
     ],
 )
@@ -73,27 +76,27 @@ def test_a_wrong_call_is_one_sentence(arguments, sentence, capsys):
     ],
 )
 def test_an_error_is_one_line(error, line, capsys, monkeypatch):
-    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: (_ for _ in ()).throw(error))
-    assert said(capsys, *SWEEP) == (2, "", f"gradelib: {line}\n")
+    monkeypatch.setattr(running, "run", lambda *_, **__: (_ for _ in ()).throw(error))
+    assert said(capsys, *RUN) == (2, "", f"gradelib: {line}\n")
 
 
 def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: {}["nothing"])
+    monkeypatch.setattr(running, "run", lambda *_, **__: {}["nothing"])
     with pytest.raises(KeyError):
-        cli.main(SWEEP)
+        cli.main(RUN)
 
 
 def test_an_interrupted_run_says_that_it_goes_on(capsys, monkeypatch):
-    monkeypatch.setattr(sweeps, "sweep", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert said(capsys, *SWEEP) == (130, "", "gradelib: stopped; the same command goes on from here.\n")
+    monkeypatch.setattr(running, "run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert said(capsys, *RUN) == (130, "", "gradelib: stopped; the same command goes on from here.\n")
 
 
 def test_help_and_mistakes_are_quick_to_come():
     """They need no torch, which takes seconds to import."""
-    script = "import sys; from gradelib.cli import main; sys.exit(main(['swep']) + 88 * ('torch' in sys.modules))"
+    script = "import sys; from gradelib.cli import main; sys.exit(main(['experment']) + 88 * ('torch' in sys.modules))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert "Did you mean 'sweep'?" in run.stderr
+    assert "Did you mean 'experiment'?" in run.stderr
 
 
 def test_the_package_is_a_program():

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from inline_executor import inline
 
 from gradelib import classroom, exercises, parallel
 from gradelib.classroom import Marked, grade
@@ -95,7 +96,7 @@ def hand_in(folder: Path, files: dict[str, str]) -> Path:
 @cache
 def walls() -> list[str]:
     """The class is marked in the sandbox wherever there can be one; all but its walls is the same without."""
-    return ["--no-sandbox"] if classroom.why_no_sandbox() else []
+    return ["--no-sandbox"] if classroom.sandbox_problem() else []
 
 
 def gradelib(*arguments: Any) -> tuple[int, str, str]:
@@ -272,9 +273,9 @@ class Counting:
 
 @pytest.fixture
 def counting(monkeypatch) -> type[Counting]:
-    monkeypatch.setattr(parallel, "_on_this_machine", lambda tasks, workers: (task() for task in tasks))
+    monkeypatch.setattr(parallel, "_processes", inline)
     monkeypatch.setitem(vars(classroom), "Marker", Counting)  # the real ones need not even be loaded
-    monkeypatch.setitem(vars(classroom), "why_no_sandbox", lambda: None)
+    monkeypatch.setitem(vars(classroom), "sandbox_problem", lambda: None)
     monkeypatch.setattr(grade, "_warm", {})
     monkeypatch.setattr(Counting, "seen", Counter())
     monkeypatch.setattr(Counting, "made", [])
@@ -457,7 +458,7 @@ def test_bad_use_is_refused_in_one_sentence_and_leaves_nothing(counting, one, tm
 
 
 def test_without_a_sandbox_it_refuses_and_says_why(counting, one, tmp_path, monkeypatch):
-    monkeypatch.setitem(vars(classroom), "why_no_sandbox", lambda: "The sandbox needs the program bwrap.")
+    monkeypatch.setitem(vars(classroom), "sandbox_problem", lambda: "The sandbox needs the program bwrap.")
     with pytest.raises(RuntimeError, match=r"needs the program bwrap\. .*--no-sandbox"):
         grade.grade(one, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -17,12 +17,12 @@ import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, code, hand_in
 
 from gradelib import check, exercises
-from gradelib.classroom import Limits, Marked, Marker, NoSandbox, sandbox, slicing, why_no_sandbox
+from gradelib.classroom import Limits, Marked, Marker, SandboxError, sandbox, sandbox_problem, slicing
 from gradelib.marker.check import mark
 from gradelib.marker.result import Result
 
 BOOK = Path(__file__).parents[2] / "book"
-REASON = why_no_sandbox()
+REASON = sandbox_problem()
 SEED = 20261122
 
 needs_sandbox = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -321,9 +321,9 @@ def test_no_exercise_an_unknown_one_and_no_sandbox_are_refused(monkeypatch: pyte
     with pytest.raises(ValueError, match="at least one exercise"):
         Marker([], seed=1)
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(NoSandbox, match="install the package bubblewrap"):
+    with pytest.raises(SandboxError, match="install the package bubblewrap"):
         Marker(["opt-cov"], seed=1)
-    assert issubclass(NoSandbox, RuntimeError)
+    assert issubclass(SandboxError, RuntimeError)
 
 
 def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -332,9 +332,9 @@ def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch,
         (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     if sys.platform == "linux":
-        assert "(No permissions to create new namespace)" in why_no_sandbox()
+        assert "(No permissions to create new namespace)" in sandbox_problem()
     monkeypatch.setattr("sys.platform", "darwin")
-    assert why_no_sandbox().startswith("The sandbox needs Linux")
+    assert sandbox_problem().startswith("The sandbox needs Linux")
 
 
 # The ends of things
@@ -355,8 +355,8 @@ def test_without_a_sandbox_the_marks_are_the_same_and_say_so(tmp_path: Path) -> 
 def test_a_warm_process_that_was_killed_is_replaced(tmp_path: Path) -> None:
     with Marker(["opt-var-1d"], seed=SEED) as mine:
         assert mine.mark(hand_in(tmp_path, SET_UP, FORMULA)).marks[0]
-        mine._template._process.kill()
-        mine._template._process.wait()
+        mine._fork_server._process.kill()
+        mine._fork_server._process.wait()
         assert mine.mark(hand_in(tmp_path, SET_UP, FORMULA)).marks[0]
 
 
@@ -369,7 +369,7 @@ def test_when_the_judge_is_killed_nothing_of_it_lives_on(tmp_path: Path, sealed:
         from gradelib.classroom import Marker
         with Marker(["opt-var-1d"], seed=1, sandbox={sealed}) as marker:
             marker._warm()._await_ready()
-            print(marker._template._process.pid, flush=True)
+            print(marker._fork_server._process.pid, flush=True)
             marker.mark(Path({str(path)!r}))
     """
     judge = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from colab import colab, site_packages
 from nbformat import NotebookNode
-from test_colab import colab, site_packages
 
 from gradelib.classroom import assignment
 

@@ -12,8 +12,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from benchmarks.browser import MISSING, Browser, chromium
-from benchmarks.pages import axe_script, axe_violations
+from benchmarks.page_audit import axe_script, axe_violations
 from gradelib import exercises
+from gradelib._text import printable
 from gradelib.classroom import Marked, reports
 from gradelib.marker.check import mark
 
@@ -209,8 +210,8 @@ def test_nobody_can_take_the_name_of_anothers_report():
 
 
 def test_what_turns_the_direction_of_writing_is_shown():
-    assert reports.printable("ada\u202egpj.\x1b[31m\ud800") == "ada\\u202egpj.\\x1b[31m\\ud800"
-    assert reports.printable("Zoë 王\nline") == "Zoë 王\nline"
+    assert printable("ada\u202egpj.\x1b[31m\ud800") == "ada\\u202egpj.\\x1b[31m\\ud800"
+    assert printable("Zoë 王\nline") == "Zoë 王\nline"
 
 
 def test_learners_who_left_leave_and_other_files_stay(tmp_path):
@@ -253,7 +254,7 @@ def browser() -> Iterator[Browser]:
 @needs_axe
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_the_reports_keep_nobody_out(results, browser, width, dark):
-    browser.look(width=width, dark=dark)
+    browser.emulate(width=width, dark=dark)
     for name in ("class.html", "reports/bob.html", "reports/gil.html"):
         assert browser.open(results / name) == ([], []), name
         assert axe_violations(browser) == [], name
@@ -263,7 +264,7 @@ def test_the_reports_keep_nobody_out(results, browser, width, dark):
 def test_a_warning_is_legible_in_both_modes(tmp_path, browser):
     write(tmp_path, marked("ada", *RIGHT, sandboxed=False, problem="This file was stopped after 60 seconds."))
     for width, dark in LOOKS:
-        browser.look(width=width, dark=dark)
+        browser.emulate(width=width, dark=dark)
         for name in ("class.html", "reports/ada.html"):
             browser.open(tmp_path / name)
             assert axe_violations(browser) == [], name
@@ -271,7 +272,7 @@ def test_a_warning_is_legible_in_both_modes(tmp_path, browser):
 
 @needs_browser
 def test_the_reports_fit_a_phone(tmp_path, browser):
-    browser.look(width=375)
+    browser.emulate(width=375)
     write(tmp_path, *CLASS, marked("x" * 200, *RIGHT))
     for name in ("class.html", "reports/bob.html", "reports/" + "x" * 120 + "*.html"):
         (path,) = tmp_path.glob(name)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from test_chapters import too_big
+from cells import too_big
 
-from gradelib import exercises, sweeps
+from gradelib import exercises
 from gradelib.classroom import assignment, grade
+from gradelib.experiments import command as experiment
 
 PAGE = Path(__file__).parents[2] / "book" / "teaching.md"
 
@@ -43,7 +44,7 @@ def understood(text: str) -> list[str]:
     """The commands that the text tells to type, read as the command line reads them; ValueError for a wrong one."""
     parser = Parser(allow_abbrev=False)
     commands = parser.add_subparsers(parser_class=Parser, required=True)
-    for module in (grade, sweeps, assignment):
+    for module in (grade, experiment, assignment):
         module.register(commands)
     found = re.findall(r"(?:^|`)gradelib ([^`\n]+--[^`\n]+)", text.replace("\\\n", ""), re.MULTILINE)
     for line in found:
@@ -61,7 +62,7 @@ def test_its_cells_are_small():
 
 def test_the_commands_on_it_are_understood():
     text = PAGE.read_text(encoding="utf8")
-    assert {"grade", "sweep"} <= set(understood(text))
+    assert {"grade", "experiment"} <= set(understood(text))
     for wrong in (text.replace("--shard 1/8", "--part 1/8"), text.replace("--scheduler tcp", "tcp")):
         with pytest.raises(ValueError, match="unrecognized arguments"):
             understood(wrong)

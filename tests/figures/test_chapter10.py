@@ -48,7 +48,7 @@ def test_no_solution_is_refused(solutions):
 
 
 def test_the_mean_gaps_are_said_at_both_ends():
-    picture = chapter10.gaps_over_price({"β-VAE": {0.02: [0.1, 0.2], 0.8: [0.3]}, "GRAE≈": {0.02: [0.0], 0.8: [1.5]}})
+    picture = chapter10.gaps_over_beta({"β-VAE": {0.02: [0.1, 0.2], 0.8: [0.3]}, "GRAE≈": {0.02: [0.0], 0.8: [1.5]}})
     assert isinstance(picture, Picture)
     assert "with β-VAE the mean goes from 0.150% at β = 0.02 to 0.300% at β = 0.8" in picture.alt
     assert "with GRAE≈ the mean goes from 0.000% at β = 0.02 to 1.500% at β = 0.8" in picture.alt
@@ -57,4 +57,4 @@ def test_the_mean_gaps_are_said_at_both_ends():
 
 def test_another_objective_is_refused_with_the_nearest_name():
     with pytest.raises(ValueError, match=re.escape("GRAE")):
-        chapter10.gaps_over_price({"GRAE~": {0.1: [0.0]}})
+        chapter10.gaps_over_beta({"GRAE~": {0.1: [0.0]}})

@@ -239,7 +239,7 @@ CLOCK = """<script>
 @pytest.fixture
 def stage(browser, pair, tmp_path):
     """A page of its own with one figure of two sliders."""
-    browser.look()
+    browser.emulate()
     script, look = (STATIC_FILES.joinpath(name).read_text(encoding="utf8") for name in ("live.js", "book.css"))
     body = f"<style>{look}</style>{pair.html()}{CLOCK}<script>{script}</script>"
     (tmp_path / "page.html").write_text(f'<!doctype html><meta charset="utf-8">{body}', encoding="utf8")
@@ -358,6 +358,7 @@ def test_drawing_happens_in_the_book_s_style():
         ([1.0000001, 1.0000002], {}, "read the same"),
         ([1, 2], {"start": 3}, "cannot start at 3"),
         ([1, 2], {"labels": ["one"]}, "2 values and 1 labels"),
+        ([1, 2], {"labels": "ab"}, "a list of words, one for each value, but got 'ab'"),
         ([1, 2], {"name": " "}, "needs the name"),
     ],
 )

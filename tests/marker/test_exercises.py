@@ -14,7 +14,7 @@ from gradelib.marker.compare import equivalent
 from gradelib.marker.exercise import Exercise, Mistake
 from gradelib.marker.language import Formula, parse
 
-ALL = exercises.all()
+ALL = exercises.every()
 SEEDS = range(10)
 
 # The ids that the book was planned with.

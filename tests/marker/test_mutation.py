@@ -22,7 +22,7 @@ from gradelib.marker.exercise import Exercise
 from gradelib.marker.language import Formula, parse
 from gradelib.marker.mutation import mutants
 
-FORMULAS = [exercise for exercise in exercises.all() if exercise.answer]
+FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
 MOST, FEWEST = 2400, 2000
 
 

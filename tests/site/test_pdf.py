@@ -1,4 +1,4 @@
-"""A small book on paper: what LaTeX gets to read, and, where LaTeX is there, the file that comes of it."""
+"""The PDF of a small book: the LaTeX source that is written, and, where LaTeX is installed, the file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from xml.etree import ElementTree
 import pytest
 from docutils import nodes
 from PIL import Image
-from small_book import FRONT, furnish
+from small_book import FRONT, write_configuration
 
-from book.extensions.evidence.domain import table
-from book.extensions.pdf import latex as pdf
-from book.extensions.pdf import make as make_pdf
+from book.extensions.evidence.nodes import table
+from book.extensions.pdf import latex, make
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "book.extensions.pdf.make"]
@@ -113,14 +112,14 @@ parts:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small book, written as LaTeX; where no converter is there, its pictures are empty files."""
     root = tmp_path_factory.mktemp("book")
-    furnish(root, TOC)
+    write_configuration(root, TOC)
     for name, text in PAGES.items():
         (root / "book" / f"{name}.md").write_text(text, encoding="utf8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
         if shutil.which("rsvg-convert") is None:
             patch.setenv("PATH", str(stub(root)), prepend=os.pathsep)
-        make_pdf.write_latex(root)
+        make.write_latex(root)
     return root
 
 
@@ -189,7 +188,7 @@ def test_a_live_figure_with_two_sliders_names_both():
         return figures.Picture(figures.axes(width=1, height=1)[0], alt="Nothing.")
 
     root = ElementTree.fromstring(live.explore(draw, "a", [1, 2], "b", [1, 2, 3], start=(2, 1)).html())
-    words = "".join(node.astext() for node in pdf._about_slider(root, "page.html"))
+    words = "".join(node.astext() for node in latex._slider_note(root, "page.html"))
     assert words == " (Shown at a = 2, b = 1; sliders in the HTML book show all 6 pairs.)"
 
 
@@ -213,14 +212,14 @@ def test_a_table_wider_than_the_page_breaks_its_words(tex):
 
 def test_a_narrow_table_stays_as_it_is():
     narrow = table(["a", "b"], [[[nodes.Text("1")], [nodes.Text("2")]]], kind="x")
-    pdf.fit(narrow)
+    latex.fit_table(narrow)
     assert narrow["classes"] == ["colwidths-auto", "x"]
 
 
 def test_a_column_is_never_narrower_than_its_formula():
     formula = nodes.math("", r"\log(1 + \lVert J_i\rVert^2/\beta) + \log(1 + \lVert J_k\rVert^2/\beta)")
     wide = table(["a", "b"], [[[formula], [nodes.Text("word " * 99)]]], kind="x")
-    pdf.fit(wide)
+    latex.fit_table(wide)
     narrow, broad = (column["colwidth"] for column in wide.findall(nodes.colspec))
     assert 30 < narrow < broad
 
@@ -230,7 +229,7 @@ def test_a_long_table_goes_over_pages_unless_in_a_box():
     boxed = long.deepcopy()
     nodes.admonition("", boxed)
     for found in (long, boxed):
-        pdf.fit(found)
+        latex.fit_table(found)
     assert ["longtable" in found["classes"] for found in (long, boxed)] == [True, False]
 
 
@@ -242,7 +241,7 @@ def test_a_drawing_for_paper_has_no_colours_of_the_page():
 
     figure, axes = figures.axes()
     axes.imshow([[0, 1]])
-    text = pdf.printable(figures.Picture(figure, alt="Two pixels.").drawing)
+    text = latex.svg_for_print(figures.Picture(figure, alt="Two pixels.").drawing)
     assert "var(" not in text
     assert "currentColor" not in text
     assert figures.COLOURS["ink"] in text
@@ -252,7 +251,7 @@ def test_the_pixels_of_a_small_bitmap_are_repeated():
     buffer = io.BytesIO()
     Image.new("L", (8, 4)).save(buffer, "PNG")
     address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    head, _, data = pdf.enlarged(address).partition(",")
+    head, _, data = latex.upscaled(address).partition(",")
     assert head == "data:image/png;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == (400, 200)
 
@@ -262,7 +261,7 @@ def test_a_refused_drawing_is_said(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\ncat > /dev/null; echo no drawing >&2; exit 1\n")
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     with pytest.raises(RuntimeError, match="refused a figure: no drawing"):
-        pdf.to_pdf("<svg/>", tmp_path / "x.pdf")
+        latex.svg_to_pdf("<svg/>", tmp_path / "x.pdf")
 
 
 # --- the command
@@ -292,25 +291,28 @@ Output written on book.xdv (12 pages, 3456 bytes).
 
 
 def test_the_log_is_read():
-    result = make_pdf.read_log(LOG)
-    assert (result.pages, result.missing_signs, result.overfull) == (12, ("⟒",), (20.5, 3.0))
-    assert result.open_references == ("a-very-long-name-of-a-label-that-goes-on-and-on:and-on", "equation:a:b")
-    sign, reference = make_pdf.said(result)
+    result = make.read_log(LOG)
+    assert (result.pages, result.missing_characters, result.overfull) == (12, ("⟒",), (20.5, 3.0))
+    assert result.undefined_references == ("a-very-long-name-of-a-label-that-goes-on-and-on:and-on", "equation:a:b")
+    sign, reference = make.faults_in(result)
     assert "⟒" in sign
     assert "equation:a:b" in reference
-    assert make_pdf.said(make_pdf.read_log(LOG[LOG.index("Overfull") :])) == []
+    assert make.faults_in(make.read_log(LOG[LOG.index("Overfull") :])) == []
 
 
 def test_a_number_that_is_another_on_paper_is_said():
     aux = "\\newlabel{equation:book/01-first:eq-first}{{1.1}{3}{What?}{equation.1.1.1}{}}\n"
-    assert make_pdf.renumbered({"eq-first": "1.1"}, aux) == []
-    assert make_pdf.renumbered({"eq-first": "1.2"}, aux) == ["eq-first is (1.2) on its page, but (1.1) in the PDF."]
-    assert make_pdf.renumbered({"eq-lost": "1.2"}, aux) == ["eq-lost is (1.2) on its page, but (None) in the PDF."]
+    assert make.number_mismatches({"eq-first": "1.1"}, aux) == []
+    assert make.number_mismatches({"eq-first": "1.2"}, aux) == ["eq-first is (1.2) on its page, but (1.1) in the PDF."]
+    assert make.number_mismatches({"eq-lost": "1.2"}, aux) == ["eq-lost is (1.2) on its page, but (None) in the PDF."]
 
 
 # --- the file
 
-LACKING = [*make_pdf.missing(), *(name for name in ("pdftotext", "pdfinfo", "pdffonts") if shutil.which(name) is None)]
+LACKING = [
+    *make.missing_requirements(),
+    *(name for name in ("pdftotext", "pdfinfo", "pdffonts") if shutil.which(name) is None),
+]
 
 
 def output(*command: object) -> str:

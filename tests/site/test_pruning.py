@@ -1,4 +1,4 @@
-"""Pages carry what they use: the rules of the style sheets, the icons, the letters and the marks in code."""
+"""Pruning: unused CSS rules, icons, letters and spans are gone, and pages look as they do with them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pygments.lexers import PythonLexer
 from pygments.styles import get_style_by_name
 from pygments.token import Token
 
-from benchmarks.pages import PHONE, parse
-from book.extensions.page import pruning as lean
+from benchmarks.page_audit import PHONE, parse
+from book.extensions.page import pruning
 
 NAMES = {"used", "also-used"}
 KEPT = {
@@ -44,26 +44,26 @@ DROPPED = [
 
 @pytest.mark.parametrize(("sheet", "left"), KEPT.items())
 def test_a_rule_that_may_apply_stays(sheet, left):
-    assert lean.pruned(sheet, NAMES) == left + "\n"
+    assert pruning.pruned(sheet, NAMES) == left + "\n"
 
 
 @pytest.mark.parametrize("sheet", DROPPED)
 def test_a_rule_that_applies_to_nothing_goes(sheet):
-    assert lean.pruned(sheet, NAMES).strip() == ""
+    assert pruning.pruned(sheet, NAMES).strip() == ""
 
 
-def test_names_come_from_pages_and_from_scripts(tmp_path):
-    (tmp_path / "a.html").write_text('<p class="one  two&amp;three" id="four">five</p>')
-    (tmp_path / "b.js").write_text('p.classList.add("six"); p.className = `seven-${eight}`; 9 - p')
-    names = lean.Names(tmp_path)
+def test_names_come_from_pages_and_from_scripts():
+    page = '<p class="one  two&amp;three" id="four">five</p>'
+    script = 'p.classList.add("six"); p.className = `seven-${eight}`; 9 - p'
+    names = pruning.UsedNames([page], [script])
     assert [name for name in ("one", "two&three", "four", "six", "seven-up", r"md\:up") if name not in names] == []
     assert [name for name in ("five-up", "up", "eleven-up") if name in names] == []
 
 
-def test_code_has_marks_for_colours_alone():
+def test_spans_without_a_colour_are_stripped():
     code = highlight('import a.b\nx = f(1, "2")  # 3 < 4', PythonLexer(), HtmlFormatter())
     context = {"body": code}
-    lean.drop_idle_marks(None, "", "", context, None)
+    pruning.strip_colourless_spans(None, "", "", context, None)
     assert '<span class="mi">1</span>' in context["body"]
     assert 'class="n' not in context["body"].replace('class="kn"', "")
     assert 'class="p"' not in context["body"]
@@ -72,7 +72,7 @@ def test_code_has_marks_for_colours_alone():
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_no_colour_is_lost_with_the_marks(mode):
+def test_no_colour_is_lost_with_the_spans(mode):
     """Names, punctuation and white space have the colour of plain text in the theme's own style."""
     style = get_style_by_name(f"a11y-high-contrast-{mode}")
     tokens = (Token.Text, Token.Name, Token.Name.Namespace, Token.Punctuation, Token.Text.Whitespace)
@@ -82,18 +82,18 @@ def test_no_colour_is_lost_with_the_marks(mode):
 def test_the_icon_fonts_hold_what_the_style_sheets_draw(built_book):
     static = built_book / "_static"
     sheets = "".join(path.read_text(encoding="utf8") for path in static.rglob("*.css") if "mathjax" not in path.parts)
-    icons = {ord(icon) for icon in lean.ICON.findall(sheets)}
+    icons = {ord(icon) for icon in pruning.ICON.findall(sheets)}
     drawn = {sign for font in static.rglob("fa-*.woff2") for sign in TTFont(font).getBestCmap()}
     assert len(icons) > 20
     assert icons <= drawn | {0xF000}
     assert sum(font.stat().st_size for font in static.rglob("fa-*.woff2")) < 20_000
 
 
-@pytest.mark.parametrize("face", lean.FACES)
+@pytest.mark.parametrize("face", pruning.FACES)
 def test_the_letters_of_the_pages_are_there(built_book, face):
     static = built_book / "_static"
-    data = re.findall(r"base64,([^)]+)", (static / lean.LETTERS).read_text(encoding="utf8"))[
-        list(lean.FACES).index(face)
+    data = re.findall(r"base64,([^)]+)", (static / pruning.FONT_SHEET).read_text(encoding="utf8"))[
+        list(pruning.FACES).index(face)
     ]
     font = base64.b64decode(data)
     source = resources.files("font_source_serif_pro") / "files" / f"SourceSerifPro-{face}.ttf"
@@ -102,7 +102,7 @@ def test_the_letters_of_the_pages_are_there(built_book, face):
         has = set(TTFont(path).getBestCmap())
     assert {ord(letter) for letter in text} & has <= set(TTFont(BytesIO(font)).getBestCmap())
     assert len(font) < 30_000
-    assert "SIL OPEN FONT LICENSE" in (static / "letters-LICENSE.txt").read_text(encoding="utf8")
+    assert "SIL OPEN FONT LICENSE" in (static / pruning.FONT_LICENCE).read_text(encoding="utf8")
 
 
 # --- in the browser
@@ -136,7 +136,7 @@ SHEETS = [
 
 @pytest.mark.parametrize(("tag", "style"), [("li", "normal 400"), ("em", "italic 400"), ("strong", "normal 700")])
 def test_the_text_is_set_in_these_letters(built_book, browser, tag, style):
-    browser.look()
+    browser.emulate()
     browser.open(built_book / "book" / "06-optimal-covariance.html")
     font = f"getComputedStyle(document.querySelector('article {tag}'))"
     family, *rest = browser.run(f"const s = {font}; return [s.fontFamily, s.fontStyle, s.fontWeight]")
@@ -146,10 +146,10 @@ def test_the_text_is_set_in_these_letters(built_book, browser, tag, style):
     assert f"loaded Source Serif Pro {style}" in [font.replace('"', "") for font in loaded]
 
 
-@pytest.mark.parametrize("form", ["desk in the light", "phone in the dark"])
+@pytest.mark.parametrize("form", ["desktop, light mode", "phone, dark mode"])
 def test_a_page_looks_as_it_would_with_all_rules(built_book, browser, form):
     width, height = PHONE if "phone" in form else (1300, 900)
-    browser.look(width=width, height=height, dark="dark" in form)
+    browser.emulate(width=width, height=height, dark="dark" in form)
     browser.open(built_book / "book" / "08-grae.html")
     before = browser.run(STYLES)
     assert len(before) > 200
@@ -158,6 +158,6 @@ def test_a_page_looks_as_it_would_with_all_rules(built_book, browser, form):
         with resources.as_file(resources.files(package) / path) as whole:
             assert whole.stat().st_size > (built_book / "_static" / "styles" / "sphinx-book-theme.css").stat().st_size
             script = WHOLE.replace("${SHEET}", whole.name).replace("ADDRESS", f'"{whole.as_uri()}"')
-            browser.wait_for(script)
+            browser.run_async(script)
     after = browser.run(STYLES)
     assert [name for (name, old), (_, new) in zip(before, after, strict=True) if old != new] == []

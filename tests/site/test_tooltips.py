@@ -1,4 +1,4 @@
-"""A small book with a glossary: what its pages explain on the spot, and how long they say they take."""
+"""Tooltips with definitions, and the line with the reading time, in a small book with a glossary."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -16,10 +17,10 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from small_book import FRONT, build, furnish, page
+from small_book import FRONT, build, page, write_configuration
 
 from benchmarks.browser import MISSING, Browser, chromium
-from book.extensions.page import reading_time
+from book.extensions.page import reading_time, tooltips
 
 ROOT = Path(__file__).parents[2]
 FIRST = """\
@@ -128,7 +129,7 @@ def built(root: Path) -> None:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built book, with the configuration, the extensions and the style of the real one."""
     root = tmp_path_factory.mktemp("book")
-    furnish(root, TOC)
+    write_configuration(root, TOC)
     index = "# A book\n\nA latent that nobody explains.\n"
     pages = {"index": index, "01-first": FRONT + FIRST, "02-second": FRONT + SECOND, "glossary": GLOSSARY}
     for name, text in pages.items():
@@ -219,8 +220,8 @@ def test_the_time_counts_words_formulas_and_code_but_no_output():
     cell = nodes.container("", nodes.literal_block("", "a = 1\n\nb = 2\n" * 5), nb_element="cell_code_source")
     output = nodes.container("", nodes.literal_block("", "seen " * 999), nb_element="cell_code_output")
     document += [cell, output, *(nodes.math_block("", "x y z") for _ in range(3))]
-    assert reading_time.minutes(document) == pytest.approx(401 / 200 + 10 / 20 + 3 / 6)
-    assert list(map(reading_time.in_fives, (0.1, 5, 5.1, 33))) == [5, 5, 10, 35]
+    assert reading_time.reading_minutes(document) == pytest.approx(401 / 200 + 10 / 20 + 3 / 6)
+    assert list(map(reading_time.round_up_to_five, (0.1, 5, 5.1, 33))) == [5, 5, 10, 35]
 
 
 def test_notebooks_stay_as_they_are(root):
@@ -231,6 +232,17 @@ def test_notebooks_stay_as_they_are(root):
     text = (root / "book/01-first.ipynb").read_text(encoding="utf8")
     assert "Hidden are *latents*, and a latent" in text
     assert not re.search(r"gl-|minutes to read|Hidden:|glossary", text)
+
+
+def test_terms_of_other_processes_are_merged_and_those_of_a_page_cleared():
+    ours, theirs = (tooltips.TermDomain(SimpleNamespace(domaindata={})) for _ in range(2))
+    ours.terms["a"] = [tooltips.Term("latent", "a", "", ())]
+    theirs.terms["b"] = [tooltips.Term("code", "b", "", ())]
+    theirs.terms["a"] = []
+    ours.merge_domaindata(["b"], theirs.data)
+    assert [term.word for term in ours.all] == ["latent", "code"]
+    ours.clear_doc("a")
+    assert [term.word for term in ours.all] == ["code"]
 
 
 # --- the browser
@@ -259,9 +271,9 @@ def contrast(*colours: str) -> float:
 @pytest.mark.parametrize(("dark", "scripts"), [(False, True), (True, True), (False, False)])
 def test_the_mouse_and_the_keyboard_show_a_definition(root, dark, scripts):
     with chromium() as browser:
-        browser.look(width=800, dark=dark)
+        browser.emulate(width=800, dark=dark)
         browser.open(root / "_build/html/book/01-first.html")
-        browser.look(width=800, dark=dark, scripts=scripts)
+        browser.emulate(width=800, dark=dark, scripts=scripts)
         word = browser.driver.find_element(By.CSS_SELECTOR, ".gl-term")
         mouse = ActionChains(browser.driver)
         for show in (lambda: mouse.move_to_element(word).perform(), lambda: focus(browser, word)):
@@ -287,14 +299,14 @@ def focus(browser: Browser, word: WebElement) -> None:
 @needs_browser
 def test_a_phone_and_paper_show_none(root):
     with chromium() as browser:
-        browser.look(width=375, height=800)
+        browser.emulate(width=375, height=800)
         browser.open(root / "_build/html/book/01-first.html")
         word = browser.driver.find_element(By.CSS_SELECTOR, ".gl-term")
         focus(browser, word)
         assert browser.run(PLACE, word)[0] is False
         assert browser.run("return document.documentElement.scrollWidth") == 375
-        assert ("link", "latents") in browser.spoken()
-        browser.look(width=1000)
+        assert ("link", "latents") in browser.accessibility_tree()
+        browser.emulate(width=1000)
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
         time.sleep(0.6)  # a definition that is to appear takes its time
         assert browser.run(PLACE, word)[0] is False

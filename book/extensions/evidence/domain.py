@@ -1,229 +1,216 @@
-"""What the cells of the book proved and measured, read off their outputs: checks of equations, and claims.
+"""The domain of the evidence: the checks and claims that cells showed, labelled equations, and rows of the ledger.
 
-Sphinx keeps it with each page that it has read, so that a page from the cache counts like a new one. On a page, each
-checked equation gets a badge that leads to its check, and the check's output leads back. An equation without a check
-that could have failed is a warning, and with that fails the build.
+Sphinx keeps it with the pages that it has read, so that a page from the cache counts like a new one. An equation
+without a check that could have failed is a warning, and with that fails the build.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html import escape
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from docutils import nodes
-from sphinx.application import Sphinx
+from sphinx.addnodes import pending_xref
 from sphinx.builders.latex.nodes import math_reference
-from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors import EnvironmentCollector
+from sphinx.domains import Domain, ObjType
+from sphinx.domains.math import MathDomain
+from sphinx.errors import NoUri
+from sphinx.roles import XRefRole
 from sphinx.util import logging
+from sphinx.util.nodes import make_refnode
 
-from gradelib import _records
+from gradelib.mime_renderer import record
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.builders import Builder
+    from sphinx.environment import BuildEnvironment
+
+# The tables of a domain are class attributes, which Sphinx copies for each build.
+# ruff: noqa: RUF012
 
 LOGGER = logging.getLogger(__name__)
-BADGE = (
-    '<a class="gl-badge" href="#{anchor}" aria-label="Equation {number} is checked: go to the check">'
-    '<span aria-hidden="true">✓</span></a></div>'
-)
-
-
-class evidence_list(nodes.General, nodes.Element):  # noqa: N801  (nodes of docutils have small letters)
-    """Stands for what is made of all pages once they are read: `make(app, docname, children)` gives its nodes."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A check or a claim, with the anchor and the line of its cell."""
+    """A check or a claim, with the place of its cell."""
 
+    kind: str  # "check" or "claim"
     name: str  # the label of the equation, or the name of the claim
-    data: dict[str, Any]
+    data: dict[str, Any]  # the fields of `gradelib.equations.Check` or `gradelib.claims.Claim`
+    docname: str
     anchor: str
     line: int | None
 
 
-@dataclass
-class Page:
-    """What one page holds: its labelled equations with their lines, in order, its checks and its claims."""
+class EvidenceDomain(Domain):
+    """All that it holds stands under the name of the page that it was read from."""
 
-    equations: dict[str, int | None] = field(default_factory=dict)
-    checks: list[Record] = field(default_factory=list)
-    claims: list[Record] = field(default_factory=list)
-    lists: list[evidence_list] = field(default_factory=list)  # a page with lists is written anew whenever any page is
+    name = "evidence"
+    label = "evidence"
+    object_types = {"check": ObjType("check", "check"), "claim": ObjType("claim", "claim")}
+    roles = {"check": XRefRole(warn_dangling=True), "claim": XRefRole(warn_dangling=True)}
+    dangling_warnings = {"check": "no cell shows a check of %(target)s", "claim": "no cell shows the claim %(target)s"}
+    initial_data = {
+        "equations": {},  # the labels of a page, in order, with their lines
+        "records": {},  # its checks and claims, in order
+        "rows": {},  # the names of the evidence in the rows of its ledger
+        "reports": {},  # the pages that have a report
+    }
+    data_version = 1
 
-    def checks_of(self, label: str | None) -> list[Record]:
-        return [check for check in self.checks if check.name == label]
+    # --- reading
 
-    def has_row(self, claim: str) -> bool:
-        return any("row" in listed and claim in listed["row"].evidence for listed in self.lists)
+    def process_doc(self, env: BuildEnvironment, docname: str, document: nodes.document) -> None:
+        for equation in document.findall(is_labelled_equation):
+            self.equations.setdefault(docname, {})[equation["label"]] = equation.line
+        for cell in document.findall(_is_code_cell):
+            for shown in cell.findall(record):
+                cell["ids"].append(self.note_record(docname, shown, cell.line))
+
+    def note_record(self, docname: str, shown: record, line: int | None) -> str:
+        """Remember what a cell of the page showed; returns the anchor of the cell."""
+        kind, name, records = shown["kind"], shown["name"], self.data["records"].setdefault(docname, [])
+        earlier = sum((one.kind, one.name) == (kind, name) for one in records)
+        anchor = f"{kind}-{name}" + f"-{earlier + 1}" * bool(earlier)
+        records.append(Record(kind, name, shown["data"], docname, anchor, line))
+        return anchor
+
+    def note_row(self, docname: str, evidence: Iterable[str]) -> None:
+        self.data["rows"].setdefault(docname, []).extend(evidence)
+
+    def note_report(self, docname: str) -> None:
+        self.data["reports"][docname] = True
+
+    def clear_doc(self, docname: str) -> None:
+        for table in self.initial_data:
+            self.data[table].pop(docname, None)
+
+    def merge_domaindata(self, docnames: list[str], otherdata: dict[str, Any]) -> None:
+        for table in self.initial_data:
+            self.data[table] |= {name: found for name, found in otherdata[table].items() if name in docnames}
+
+    # --- finding
+
+    @property
+    def equations(self) -> dict[str, dict[str, int | None]]:
+        """The lines of the labelled equations, by page and label."""
+        return self.data["equations"]
+
+    def records(self, kind: str, name: str | None = None, docname: str | None = None) -> list[Record]:
+        """The checks or the claims, in the order of the pages; only those of this name and of this page, if given."""
+        pages = sorted(self.data["records"]) if docname is None else [docname]
+        found = (one for page in pages for one in self.data["records"].get(page, ()) if one.kind == kind)
+        return [one for one in found if name in (None, one.name)]
+
+    def page_of_row(self, name: str) -> str | None:
+        """The first page with a row that rests on this evidence."""
+        return next((docname for docname, names in sorted(self.data["rows"].items()) if name in names), None)
+
+    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        hidden = -1  # from the search; other books can still refer to it
+        for kind in self.object_types:
+            for name, one in {one.name: one for one in reversed(self.records(kind))}.items():
+                yield name, name, kind, one.docname, one.anchor, hidden
+
+    # --- references
+
+    def resolve_xref(
+        self,
+        env: BuildEnvironment,
+        fromdocname: str,
+        builder: Builder,
+        typ: str,
+        target: str,
+        node: pending_xref,
+        contnode: nodes.Element,
+    ) -> nodes.Element | None:
+        """A link to the first cell, with its own words or with what the cells found."""
+        if typ == "equation":
+            return self.link_to_equation(fromdocname, target)
+        found = self.records(typ, target)
+        if not found:
+            if not has_outputs(env.app):
+                raise NoUri(target, typ)
+            return None
+        measured = found[0].data["measured"] if typ == "claim" else f"{tried(found)} wrong variants refused"
+        words = contnode if node.get("refexplicit") else nodes.Text(measured)
+        return make_refnode(builder, fromdocname, found[0].docname, found[0].anchor, words)
+
+    def resolve_any_xref(
+        self,
+        env: BuildEnvironment,
+        fromdocname: str,
+        builder: Builder,
+        target: str,
+        node: pending_xref,
+        contnode: nodes.Element,
+    ) -> list[tuple[str, nodes.Element]]:
+        """Claims alone: a check has the label of its equation, to which such a reference leads."""
+        known = self.records("claim", target)
+        found = self.resolve_xref(env, fromdocname, builder, "claim", target, node, contnode) if known else None
+        return [("evidence:claim", found)] if found else []
+
+    def link_to_equation(self, here: str, label: str) -> nodes.Element:
+        """The number of an equation as a link from page `here`; the label alone, where no equation has it."""
+        math, builder = cast(MathDomain, self.env.get_domain("math")), self.env.app.builder
+        if builder.format == "latex" and label in math.equations:
+            return math_reference("", "", docname=math.equations[label][0], target=label)
+        found = math.resolve_xref(self.env, here, builder, "eq", label, pending_xref(), nodes.inline())
+        return found or nodes.literal("", label)
+
+    # --- judging
+
+    def check_consistency(self) -> None:
+        if has_outputs(self.env.app):
+            for place, fault in self.faults():
+                LOGGER.warning(fault, location=place, type="evidence")
+
+    def faults(self) -> Iterator[tuple[tuple[str, int | None], str]]:
+        """What is wrong with equations, checks and claims, each with its place."""
+        for docname, equations in sorted(self.equations.items()):
+            for label, line in equations.items():
+                checks = self.records("check", label, docname)
+                if not label.startswith("eq-"):
+                    yield (docname, line), "a numbered equation without a label; write it as `$$ … $$ (eq-name)`"
+                elif not checks:
+                    yield (docname, line), f"no check of {label}: a cell on this page must end in one, or display one"
+                elif not tried(checks) and not any(check.data["excused"] for check in checks):
+                    yield (docname, line), f"the check of {label} could not fail, since it has no formula to vary"
+        known = {label for equations in self.equations.values() for label in equations}
+        for check in self.records("check"):
+            if check.name not in known:
+                yield (check.docname, check.line), f"a check of {check.name}, but no equation has this label"
+        for claim in self.records("claim") if self.data["rows"] else ():
+            if self.page_of_row(claim.name) is None:
+                yield (claim.docname, claim.line), f"no ledger has a row for {claim.name}"
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_env_collector(Collector)
-    app.connect("doctree-resolved", fill_lists)
-    app.connect("doctree-resolved", join_equations_and_checks)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def domain(env: BuildEnvironment) -> EvidenceDomain:
+    return cast(EvidenceDomain, env.get_domain(EvidenceDomain.name))
 
 
-# --- reading
+def outdated_lists(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """A page with a ledger or a report is written anew whenever any page is."""
+    data = domain(env).data
+    return [*data["rows"], *data["reports"]]
 
 
-def pages(env: BuildEnvironment) -> dict[str, Page]:
-    """The pages of the book by name, in the order of the table of contents as far as they stand in it."""
-    if not hasattr(env, "gradelib_pages"):
-        env.gradelib_pages = {}
-    return env.gradelib_pages
+def has_outputs(app: Sphinx) -> bool:
+    """Whether cells were run and pages are written; a builder that does neither has nothing to judge."""
+    return app.builder.format == "html" and app.config.nb_execution_mode != "off"
 
 
-class Collector(EnvironmentCollector):
-    """Reads the evidence off every page, and sees to it that the lists of evidence are never old."""
+def tried(checks: Iterable[Record]) -> int:
+    """How many wrong variants the checks refused."""
+    return sum(check.data["tried"] for check in checks)
 
-    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-        pages(env).pop(docname, None)
 
-    def merge_other(self, app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment) -> None:
-        pages(env).update({name: page for name, page in pages(other).items() if name in docnames})
-
-    def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
-        page = pages(app.env)[app.env.docname] = Page()
-        for equation in doctree.findall(nodes.math_block):
-            if equation.get("label"):
-                page.equations[equation["label"]] = equation.line
-        for cell in doctree.findall(_is_code_cell):
-            _read_cell(cell, page)
-        page.lists = [place.deepcopy() for place in doctree.findall(evidence_list)]
-
-    def get_updated_docs(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
-        if is_for_readers(app):
-            for place, fault in faults(env):
-                LOGGER.warning(fault, location=place, type="gradelib")
-        return [name for name, page in pages(env).items() if page.lists]
+def is_labelled_equation(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.math_block) and bool(node.get("label"))
 
 
 def _is_code_cell(node: nodes.Node) -> bool:
     return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
-
-
-def _read_cell(cell: nodes.container, page: Page) -> None:
-    for output in cell.findall(nodes.raw):
-        if (record := _records.read(output.astext())) is None:
-            continue
-        kind, data, _ = record
-        records, name = (page.checks, data["label"]) if kind == "check" else (page.claims, data["name"])
-        anchor = f"{kind}-{name}"
-        if earlier := sum(other.name == name for other in records):
-            anchor += f"-{earlier + 1}"
-        cell["ids"].append(anchor)
-        records.append(Record(name, data, anchor, cell.line))
-
-
-def is_for_readers(app: Sphinx) -> bool:
-    """Whether cells were run and pages are written; the exporter of notebooks does neither."""
-    return app.builder.format == "html" and app.config.nb_execution_mode != "off"
-
-
-# --- judging
-
-
-def is_effective(checks: list[Record]) -> bool:
-    """Whether one of the checks refused a wrong variant."""
-    return any(check.data["tried"] for check in checks)
-
-
-def is_excused(checks: list[Record]) -> bool:
-    """Whether one of the checks says in writing what it lets pass, or why it has nothing to refuse."""
-    return any(check.data["excused"] for check in checks)
-
-
-def faults(env: BuildEnvironment) -> Iterator[tuple[tuple[str, int | None], str]]:
-    """What is wrong with equations and checks, each with its place."""
-    known = {label for page in pages(env).values() for label in page.equations}
-    for docname, page in sorted(pages(env).items()):
-        for label, line in page.equations.items():
-            checks = page.checks_of(label)
-            if not label.startswith("eq-"):
-                yield (docname, line), "a numbered equation without a label; write it as `$$ … $$ (eq-name)`"
-            elif not checks:
-                yield (docname, line), f"no check of {label}: a cell on this page must end in one, or display one"
-            elif not is_effective(checks) and not is_excused(checks):
-                yield (docname, line), f"the check of {label} could not fail, since it has no formula to vary"
-        for check in page.checks:
-            if check.name not in known:
-                yield (docname, check.line), f"a check of {check.name}, but no equation has this label"
-
-
-# --- showing
-
-
-def equation_link(app: Sphinx, here: str, label: str) -> nodes.Element | None:
-    """The number of an equation, as a link to it; None where the book has no such equation."""
-    domain = app.env.get_domain("math")
-    if app.builder.format == "latex":
-        found = domain.equations.get(label)
-        return math_reference("", "", docname=found[0], target=label) if found else None
-    return domain.resolve_xref(app.env, here, app.builder, "eq", label, None, None)
-
-
-def link(app: Sphinx, here: str, there: str, anchor: str, text: str) -> nodes.reference:
-    """A link from page `here` to a place on page `there`."""
-    address = "" if here == there else app.builder.get_relative_uri(here, there)
-    return nodes.reference(text, text, internal=True, refuri=f"{address}#{anchor}" if anchor else address)
-
-
-def fill_lists(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    for place in list(doctree.findall(evidence_list)):
-        place.replace_self(place["make"](app, docname, place.children))
-
-
-def join_equations_and_checks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """A badge beside the number of each checked equation leads to the check; the check's output leads back."""
-    page = pages(app.env).get(docname)
-    if not is_for_readers(app) or page is None:
-        return
-    for equation in list(doctree.findall(nodes.math_block)):
-        if checks := page.checks_of(equation.get("label")):
-            number = equation_link(app, docname, equation["label"]).astext()
-            badge = BADGE.format(anchor=escape(checks[0].anchor), number=escape(number))
-            equation.replace_self([_html('<div class="gl-equation">'), equation.deepcopy(), _html(badge)])
-    for output in list(doctree.findall(nodes.raw)):
-        if record := _records.read(output.astext()):
-            output.replace_self(_html(_line(app, docname, *record)))
-
-
-def _line(app: Sphinx, docname: str, kind: str, data: dict[str, Any], text: str) -> str:
-    """The words of a record, in which its name has become a link."""
-    if kind == "check":
-        name, back = data["label"], equation_link(app, docname, data["label"])
-        words, spoken = back.astext() if back else name, "Back to equation "
-    else:
-        name = words = data["name"]
-        ledger = next((there for there, page in pages(app.env).items() if page.has_row(name)), None)
-        back, spoken = link(app, docname, ledger, f"row-{name}", name) if ledger else None, "In the ledger: "
-    if back is None:
-        return f'<pre class="gl-record">{escape(text)}</pre>'
-    address = back.get("refuri") or f"#{back['refid']}"
-    anchor = f'<a href="{escape(address)}" aria-label="{spoken}{escape(words)}">{escape(words)}</a>'
-    return f'<pre class="gl-record">{escape(text).replace(escape(name), anchor, 1)}</pre>'
-
-
-def _html(text: str) -> nodes.raw:
-    return nodes.raw("", text, format="html")
-
-
-def table(head: list[str], rows: list[list[list[nodes.Node]]], *, kind: str) -> nodes.table:
-    """A table of paragraphs: for each row and column the nodes of one paragraph, or whole blocks."""
-    widths = [nodes.colspec(colwidth=1) for _ in head]
-    top = nodes.thead("", _row([[nodes.Text(word)] for word in head]))
-    body = nodes.tbody("", *map(_row, rows))
-    return nodes.table("", nodes.tgroup("", *widths, top, body, cols=len(head)), classes=["colwidths-auto", kind])
-
-
-def _row(cells: list[list[nodes.Node]]) -> nodes.row:
-    inline = (nodes.Text, nodes.Inline)
-    return nodes.row(
-        "",
-        *(
-            nodes.entry("", *(cell if cell and not isinstance(cell[0], inline) else [nodes.paragraph("", "", *cell)]))
-            for cell in cells
-        ),
-    )

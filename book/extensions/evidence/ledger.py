@@ -7,20 +7,19 @@ chapter is not in the book, the row says so. Once it is there, evidence that it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from docutils import nodes
-from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
-from sphinx.util import logging
+from sphinx.addnodes import pending_xref
+from sphinx.domains.std import StandardDomain
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
-from book.extensions.evidence.domain import Record, equation_link, evidence_list, is_for_readers, link, pages, table
+from book.extensions.evidence.domain import domain
+from book.extensions.evidence.nodes import paragraph, table
 
-LOGGER = logging.getLogger(__name__)
 NOT_ATTEMPTED = "not attempted"
 STATUSES = ("reproduced", "partly", "differs", NOT_ATTEMPTED)
 HEADS = {"claims": ["The paper says", "Status", "Measured here"], "slips": ["The slides say", "Correct is", "Shown by"]}
@@ -49,12 +48,8 @@ class Part:
     rows: list[Row] = field(default_factory=list)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.setup_extension("book.extensions.evidence.domain")
-    app.add_directive("claim-ledger", Ledger)
-    app.add_directive("slips", Slips)
-    app.connect("env-get-updated", warn_of_missing_evidence)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+class ledger_part(nodes.section):  # noqa: N801
+    """The rows of one `chapter`, as they are to be read once that chapter is in the book."""
 
 
 # --- the files
@@ -88,7 +83,7 @@ def _row(row: dict[str, Any]) -> Row:
 
 
 class Ledger(SphinxDirective):
-    """A table for each chapter, filled in once all pages are read. The argument is the file with the rows."""
+    """A table for each chapter. The argument is the file with the rows."""
 
     required_arguments = 1
     kind = "claims"
@@ -101,19 +96,31 @@ class Ledger(SphinxDirective):
         except (LedgerError, KeyError, OSError) as error:
             raise self.error(f"{self.arguments[0]}: {error}") from error
 
-    def section(self, part: Part) -> nodes.section:
-        """The heading and the words are there from the start; what depends on other pages is filled in in the end."""
-        lead = evidence_list(make=partial(lead_in, part.chapter))
-        body = table(HEADS[self.kind], [self.row(part.chapter, row) for row in part.rows], kind=f"gl-{self.kind}")
-        return nodes.section("", nodes.title("", "", *self.inline(part.title)), lead, body, ids=[f"of-{part.chapter}"])
+    def section(self, part: Part) -> ledger_part:
+        lead = self.reference("std", "ref", part.chapter, nodes.inline("", "Read the chapter"), refexplicit=True)
+        body = table(HEADS[self.kind], [self.row(row) for row in part.rows], kind=f"gl-{self.kind}")
+        title = nodes.title("", "", *self.inline(part.title))
+        return ledger_part("", title, paragraph(lead, "."), body, ids=[f"of-{part.chapter}"], chapter=part.chapter)
 
-    def row(self, chapter: str, row: Row) -> list[list[nodes.Node]]:
-        first, *second = (nodes.paragraph("", "", *self.inline(text)) for text in row.words)
-        first["ids"] = [f"row-{name}" for name in row.evidence if is_claim(name)]
-        note = [nodes.paragraph("", "", *self.inline(row.note))] * bool(row.note)
-        status = evidence_list(make=partial(status_of, chapter, row))
-        shown = evidence_list("", *note, make=partial(evidence_of, chapter, row), chapter=chapter, row=row)
-        return [[first], second or [status], [shown]]
+    def row(self, row: Row) -> list[list[nodes.Node]]:
+        domain(self.env).note_row(self.env.docname, row.evidence)
+        first, *second = (paragraph(*self.inline(text)) for text in row.words)
+        first["ids"] = [f"row-{name}" for name in row.evidence if not is_equation(name)]
+        note = [paragraph(*self.inline(row.note))] * bool(row.note)
+        return [[first], second or [paragraph(status(row.status))], [*map(self.evidence, row.evidence), *note]]
+
+    def evidence(self, name: str) -> nodes.paragraph:
+        """An equation with what its checks refused, or the words of a measured claim; each leads to its cell."""
+        missing = nodes.inline("", f"{name} is missing")
+        if not is_equation(name):
+            return paragraph(self.reference("evidence", "claim", name, missing))
+        number = self.reference("evidence", "equation", name, nodes.inline())
+        return paragraph(number, " ", self.reference("evidence", "check", name, missing))
+
+    def reference(self, domain: str, kind: str, target: str, text: nodes.Node, **options: bool) -> pending_xref:
+        return pending_xref(
+            "", text, refdomain=domain, reftype=kind, reftarget=target, refdoc=self.env.docname, **options
+        )
 
     def inline(self, text: str) -> list[nodes.Node]:
         return self.parse_inline(text)[0]
@@ -125,71 +132,30 @@ class Slips(Ledger):
     kind = "slips"
 
 
-def is_claim(name: str) -> bool:
-    return not name.startswith("eq-")
+class UnwrittenChapters(SphinxPostTransform):
+    """A part of the ledger whose chapter is not in the book says so, and asks for no evidence."""
+
+    default_priority = 5  # before references are looked up
+
+    def run(self, **kwargs: Any) -> None:
+        written = cast(StandardDomain, self.env.get_domain("std")).anonlabels
+        for part in self.document.findall(ledger_part):
+            if part["chapter"] in written:
+                continue
+            part[1].replace_self(paragraph("This chapter is not written yet."))
+            for row in next(part.findall(nodes.tbody)):
+                row[-1].children = [paragraph("not yet")]
+            for word in list(part.findall(_is_status)):
+                word.replace_self(status(NOT_ATTEMPTED))
 
 
-def lead_in(chapter: str, app: Sphinx, here: str, note: list[nodes.Node]) -> list[nodes.Node]:
-    found = find_chapter(app.env, chapter)
-    if found is None:
-        return [nodes.paragraph("", "This chapter is not written yet.")]
-    docname, anchor = found
-    return [nodes.paragraph("", "", link(app, here, docname, anchor, "Read the chapter"), nodes.Text("."))]
+def status(name: str) -> nodes.inline:
+    return nodes.inline(name, name, classes=["gl-status", f"gl-{name.replace(' ', '-')}"])
 
 
-def status_of(chapter: str, row: Row, app: Sphinx, here: str, note: list[nodes.Node]) -> list[nodes.Node]:
-    status = row.status if find_chapter(app.env, chapter) else NOT_ATTEMPTED
-    word = nodes.inline(status, status, classes=["gl-status", f"gl-{status.replace(' ', '-')}"])
-    return [nodes.paragraph("", "", word)]
+def _is_status(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.inline) and "gl-status" in node["classes"]
 
 
-def evidence_of(chapter: str, row: Row, app: Sphinx, here: str, note: list[nodes.Node]) -> list[nodes.Node]:
-    if find_chapter(app.env, chapter):
-        return [*(_evidence(app, here, name) for name in row.evidence), *note]
-    return [nodes.paragraph("", "not yet")]
-
-
-def _evidence(app: Sphinx, here: str, name: str) -> nodes.paragraph:
-    """An equation with what its checks refused, or the words of a measured claim; each leads to its cell."""
-    records = find(app.env, name)
-    if not records:
-        return nodes.paragraph("", "", nodes.literal("", name), nodes.Text(" is missing"))
-    docname, record = records[0]
-    if is_claim(name):
-        return nodes.paragraph("", "", link(app, here, docname, record.anchor, record.data["measured"]))
-    said = f"{sum(record.data['tried'] for _, record in records)} wrong variants refused"
-    number = equation_link(app, here, name) or nodes.literal("", name)
-    return nodes.paragraph("", "", number, nodes.Text(" "), link(app, here, docname, record.anchor, said))
-
-
-# --- judging
-
-
-def find_chapter(env: BuildEnvironment, label: str) -> tuple[str, str] | None:
-    """Page and anchor of a chapter's label; None while the book has no such chapter."""
-    domain = env.get_domain("std")
-    return next((tuple(found[:2]) for found in (domain.anonlabels.get(label),) if found), None)
-
-
-def find(env: BuildEnvironment, name: str) -> list[tuple[str, Record]]:
-    """The checks of a label, or the records of a claim, each with its page."""
-    found = pages(env).items()
-    kind = "claims" if is_claim(name) else "checks"
-    return [(docname, record) for docname, page in found for record in getattr(page, kind) if record.name == name]
-
-
-def warn_of_missing_evidence(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """A status without its evidence is a warning, and so is a measured claim that has no row; no page is outdated."""
-    if not is_for_readers(app):
-        return []
-    listed = [(docname, place) for docname, page in pages(env).items() for place in page.lists if "row" in place]
-    for docname, place in listed:
-        for name in place["row"].evidence if find_chapter(env, place["chapter"]) else ():
-            if not find(env, name):
-                LOGGER.warning("“%s” has no evidence: no cell shows %s", place["row"].words[0], name, location=docname)
-    known = {name for _, place in listed for name in place["row"].evidence}
-    for docname, page in pages(env).items():
-        for record in page.claims if listed else ():
-            if record.name not in known:
-                LOGGER.warning("no ledger has a row for %s", record.name, location=(docname, record.line))
-    return []
+def is_equation(name: str) -> bool:
+    return name.startswith("eq-")

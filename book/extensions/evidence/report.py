@@ -1,7 +1,4 @@
-"""The report of equations: `{equation-report}` counts what was checked, and the same stands as JSON beside the page.
-
-It is made from the evidence that Sphinx holds of all pages, and written anew whenever one of them changes.
-"""
+"""The report of equations: `{equation-report}` counts what was checked, and the same stands as JSON beside the page."""
 
 from __future__ import annotations
 
@@ -12,36 +9,40 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
 
-from book.extensions.evidence.domain import (
-    Page,
-    Record,
-    equation_link,
-    evidence_list,
-    is_effective,
-    is_for_readers,
-    link,
-    pages,
-    table,
-)
+from book.extensions.evidence.domain import EvidenceDomain, Record, domain, has_outputs, tried
+from book.extensions.evidence.nodes import paragraph, table
+from gradelib._files import write_atomically
 from gradelib.equations import NO_FORMULA
 
 HEAD = ["Equation", "Checked as", "Points", "Wrong variants", "Refused", "Same", "Excused"]
+SUMMARY = {
+    "labelled": "equations have a number",
+    "checked": "of them have a check",
+    "exact": "have a check of expressions, with a symbol for every entry",
+    "effective": "have a check that refused a wrong variant",
+    "checks": "checks in all",
+    "points": "random points at which both sides were computed",
+    "tried": "spoilt variants tried",
+    "refused": "of them refused",
+    "same": "were the same function, differently written",
+    "excused": "passed, and are excused below",
+}
+
+
+class equation_report(nodes.General, nodes.Element):  # noqa: N801
+    """Stands for the report until all pages are read."""
 
 
 class EquationReport(SphinxDirective):
     """All labelled equations of the book, chapter by chapter, with what their checks refused."""
 
     def run(self) -> list[nodes.Node]:
-        return [evidence_list(make=report)]
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.setup_extension("book.extensions.evidence.domain")
-    app.add_directive("equation-report", EquationReport)
-    app.connect("build-finished", write_json)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+        domain(self.env).note_report(self.env.docname)
+        return [equation_report(docname=self.env.docname)]
 
 
 # --- counting
@@ -49,113 +50,91 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def count(checks: Iterable[Record]) -> dict[str, int]:
     """Points and wrong variants of some checks; `tried` is the sum of what was refused, the same, and excused."""
-    data = [check.data for check in checks]
-    excused = sum(e["mutant"] != NO_FORMULA for one in data for e in one["excused"])
-    refused, same = (sum(one[key] for one in data) for key in ("tried", "same"))
-    points = sum(one["points"] for one in data)
+    checks = list(checks)
+    excused = sum(e["mutant"] != NO_FORMULA for check in checks for e in check.data["excused"])
+    refused, same, points = tried(checks), *(sum(check.data[key] for check in checks) for key in ("same", "points"))
     return {"points": points, "tried": refused + same + excused, "refused": refused, "same": same, "excused": excused}
 
 
-def totals(found: Iterable[Page]) -> dict[str, int]:
+def totals(evidence: EvidenceDomain, pages: Iterable[str]) -> dict[str, int]:
     """The sums over some pages."""
-    found = list(found)
-    equations = [page.checks_of(label) for page in found for label in page.equations]
+    pages = list(pages)
+    equations = [evidence.records("check", label, page) for page in pages for label in evidence.equations[page]]
+    checks = [check for page in pages for check in evidence.records("check", docname=page)]
     return {
         "labelled": len(equations),
-        "checked": sum(bool(checks) for checks in equations),
-        "effective": sum(map(is_effective, equations)),
-        "checks": sum(len(page.checks) for page in found),
-        **count(check for page in found for check in page.checks),
+        "checked": sum(bool(found) for found in equations),
+        "exact": sum(any(check.data["evidence"] == "exact" for check in found) for found in equations),
+        "effective": sum(bool(tried(found)) for found in equations),
+        "checks": len(checks),
+        **count(checks),
     }
-
-
-def chapters(app: Sphinx) -> dict[str, Page]:
-    """The pages with labelled equations, in the order of their names."""
-    return {name: page for name, page in sorted(pages(app.env).items()) if page.equations}
 
 
 # --- the page
 
 
-def report(app: Sphinx, here: str, _: list[nodes.Node]) -> list[nodes.Node]:
-    found = chapters(app)
-    if not found:
-        return [_paragraph("No page of this book has a labelled equation.")]
-    tables = [block for item in found.items() for block in _chapter(app, here, *item)]
-    return [*_summary(found), _machines(here), *_survivors(app, here, found), *tables]
+class ReportTables(SphinxPostTransform):
+    """Puts the totals, the survivors and a table for each chapter in the place of the directive."""
 
+    default_priority = 5
 
-def _machines(here: str) -> nodes.paragraph:
-    file = f"{Path(here).name}.json"
-    return _paragraph("The same for machines: ", nodes.reference("", file, internal=True, refuri=file), ".")
+    def run(self, **kwargs: Any) -> None:
+        for place in list(self.document.findall(equation_report)):
+            place.replace_self(self.report(place["docname"]))
 
+    def report(self, here: str) -> list[nodes.Node]:
+        evidence = domain(self.env)
+        if not evidence.equations:
+            return [paragraph("No page of this book has a labelled equation.")]
+        chapters = [block for page in sorted(evidence.equations) for block in self.chapter(here, page)]
+        file = f"{Path(here).name}.json"
+        machines = paragraph("The same for machines: ", nodes.reference("", file, internal=True, refuri=file), ".")
+        return [summary(totals(evidence, evidence.equations)), machines, *self.survivors(here), *chapters]
 
-def _summary(found: dict[str, Page]) -> list[nodes.Node]:
-    """The totals, as a list that a screen reader can step through."""
-    sums = totals(found.values())
-    words = {
-        "labelled": "equations have a number",
-        "checked": "of them have a check",
-        "effective": "have a check that refused a wrong variant",
-        "checks": "checks in all",
-        "points": "random points at which both sides were computed",
-        "tried": "spoilt variants tried",
-        "refused": "of them refused",
-        "same": "were the same function, differently written",
-        "excused": "passed, and are excused below",
-    }
-    items = [
-        _paragraph(nodes.strong("", f"{sums[key]:,}".replace(",", " ")), f" {said}") for key, said in words.items()
-    ]
-    return [nodes.bullet_list("", *(nodes.list_item("", item) for item in items), classes=["gl-totals"])]
-
-
-def _survivors(app: Sphinx, here: str, found: dict[str, Page]) -> list[nodes.Node]:
-    """Every spoilt variant that passed, with the reason why it may."""
-    rows = [
-        [
-            [_number(app, here, check.name)],
-            [link(app, here, docname, check.anchor, check.data["kind"])],
-            [nodes.literal("", excused["mutant"])],
-            [nodes.Text(excused["reason"])],
+    def survivors(self, here: str) -> list[nodes.Node]:
+        """Every spoilt variant that passed, with the reason why it may."""
+        evidence = domain(self.env)
+        rows = [
+            [
+                [evidence.link_to_equation(here, check.name)],
+                [self.link(here, check)],
+                [nodes.literal("", excused["mutant"])],
+                [nodes.Text(excused["reason"])],
+            ]
+            for check in evidence.records("check")
+            for excused in check.data["excused"]
         ]
-        for docname, page in found.items()
-        for check in page.checks
-        for excused in check.data["excused"]
-    ]
-    body = (
-        table(["Equation", "Check", "What passes", "Why it may"], rows, kind="gl-survivors")
-        if rows
-        else _paragraph("None.")
-    )
-    return [_heading("survivors", nodes.Text("Survivors")), body]
+        head = ["Equation", "Check", "What passes", "Why it may"]
+        body = table(head, rows, kind="gl-survivors") if rows else paragraph("None.")
+        return [heading("survivors", nodes.Text("Survivors")), body]
+
+    def chapter(self, here: str, page: str) -> list[nodes.Node]:
+        lead = make_refnode(self.app.builder, here, page, "", self.env.titles[page].deepcopy().children)
+        rows = [self.equation(here, page, label) for label in domain(self.env).equations[page]]
+        return [heading(f"of-{Path(page).name}", lead), table(HEAD, rows, kind="gl-equations")]
+
+    def equation(self, here: str, page: str, label: str) -> list[list[nodes.Node]]:
+        evidence = domain(self.env)
+        checks = evidence.records("check", label, page)
+        links = [part for check in checks for part in (nodes.Text(", "), self.link(here, check))][1:]
+        words = nodes.Text(" " + label.removeprefix("eq-").replace("-", " "))
+        counted = [[nodes.Text(str(number))] for number in count(checks).values()]
+        return [[evidence.link_to_equation(here, label), words], links or [nodes.Text("not checked")], *counted]
+
+    def link(self, here: str, check: Record) -> nodes.reference:
+        kind = check.data["kind"] if check.data["evidence"] == "numeric" else f"exact {check.data['kind']}"
+        return make_refnode(self.app.builder, here, check.docname, check.anchor, nodes.Text(kind))
 
 
-def _chapter(app: Sphinx, here: str, docname: str, page: Page) -> list[nodes.Node]:
-    title = app.env.titles[docname].deepcopy().children
-    lead = nodes.reference("", "", *title, internal=True, refuri=app.builder.get_relative_uri(here, docname))
-    rows = [_equation(app, here, docname, label, page.checks_of(label)) for label in page.equations]
-    return [_heading(f"of-{Path(docname).name}", lead), table(HEAD, rows, kind="gl-equations")]
+def summary(sums: dict[str, int]) -> nodes.bullet_list:
+    """The totals, as a list that a screen reader can step through."""
+    told = {key: said for key, said in SUMMARY.items() if sums[key] or key != "exact"}
+    lines = [paragraph(nodes.strong("", f"{sums[key]:,}".replace(",", " ")), f" {said}") for key, said in told.items()]
+    return nodes.bullet_list("", *(nodes.list_item("", line) for line in lines), classes=["gl-totals"])
 
 
-def _equation(app: Sphinx, here: str, docname: str, label: str, checks: list[Record]) -> list[list[nodes.Node]]:
-    links: list[nodes.Node] = []
-    for check in checks:
-        links += [nodes.Text(", ")] * bool(links) + [link(app, here, docname, check.anchor, check.data["kind"])]
-    words = nodes.Text(" " + label.removeprefix("eq-").replace("-", " "))
-    counted = [[nodes.Text(str(number))] for number in count(checks).values()]
-    return [[_number(app, here, label), words], links or [nodes.Text("not checked")], *counted]
-
-
-def _number(app: Sphinx, here: str, label: str) -> nodes.Node:
-    return equation_link(app, here, label) or nodes.literal("", label)
-
-
-def _paragraph(*parts: nodes.Node | str) -> nodes.paragraph:
-    return nodes.paragraph("", "", *(nodes.Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def _heading(name: str, title: nodes.Node) -> nodes.rubric:
+def heading(name: str, title: nodes.Node) -> nodes.rubric:
     """A heading; a section of its own would be too late for the numbers and for the table of contents."""
     return nodes.rubric("", "", title, ids=[name], **{"heading-level": 2})
 
@@ -163,44 +142,41 @@ def _heading(name: str, title: nodes.Node) -> nodes.rubric:
 # --- JSON
 
 
-def as_data(app: Sphinx) -> dict[str, Any]:
+def write_json(app: Sphinx, error: Exception | None) -> None:
+    """`equations.json` beside each page that has the report."""
+    if error or not has_outputs(app):
+        return
+    evidence = domain(app.env)
+    for docname in evidence.data["reports"]:
+        text = json.dumps(as_data(app, evidence), ensure_ascii=False, indent=1)
+        write_atomically(Path(app.outdir, docname).with_suffix(".json"), text + "\n")
+
+
+def as_data(app: Sphinx, evidence: EvidenceDomain) -> dict[str, Any]:
     """The report for machines: totals, then each chapter with its equations and their checks."""
     return {
-        "totals": totals(chapters(app).values()),
+        "totals": totals(evidence, evidence.equations),
         "chapters": [
             {
-                "page": f"{docname}.html",
-                "title": app.env.titles[docname].astext(),
-                "totals": totals([page]),
+                "page": f"{page}.html",
+                "title": app.env.titles[page].astext(),
+                "totals": totals(evidence, [page]),
                 "equations": [
                     {
                         "label": label,
-                        "number": _number(app, docname, label).astext().strip("()"),
-                        "effective": is_effective(page.checks_of(label)),
-                        "checks": [_check_as_data(check) for check in page.checks_of(label)],
+                        "number": evidence.link_to_equation(page, label).astext().strip("()"),
+                        "effective": bool(tried(checks)),
+                        "checks": [_check(check) for check in checks],
                     }
-                    for label in page.equations
+                    for label in labels
+                    for checks in [evidence.records("check", label, page)]
                 ],
             }
-            for docname, page in chapters(app).items()
+            for page, labels in sorted(evidence.equations.items())
         ],
     }
 
 
-def _check_as_data(check: Record) -> dict[str, Any]:
-    return {
-        "kind": check.data["kind"],
-        "anchor": check.anchor,
-        **count([check]),
-        "survivors": check.data["excused"],
-    }
-
-
-def write_json(app: Sphinx, error: Exception | None) -> None:
-    """`equations.json` beside each page that has the report."""
-    if error or not is_for_readers(app):
-        return
-    for docname, page in pages(app.env).items():
-        if any(listed["make"] is report for listed in page.lists):
-            text = json.dumps(as_data(app), ensure_ascii=False, indent=1)
-            Path(app.outdir, docname).with_suffix(".json").write_text(text + "\n", encoding="utf8")
+def _check(check: Record) -> dict[str, Any]:
+    facts = {key: check.data[key] for key in ("kind", "evidence")}
+    return {**facts, "anchor": check.anchor, **count([check]), "survivors": check.data["excused"]}

@@ -1,52 +1,36 @@
-"""What a page owes to readers who hear it: words for every image, names that name one thing only, and true roles."""
+"""Accessibility of the pages: alt text for every image, unique ids, and ARIA roles and labels that are true.
+
+What the theme's templates allow (landmarks, the language and title of the redirect) is done in `book/_templates`.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from html import escape
-from pathlib import Path
-from typing import Any
 
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from sphinx.util.typing import ExtensionMetadata
+from sphinx.writers.html5 import HTML5Translator
+
+from book.extensions import metadata
 
 LOGGER = logging.getLogger(__name__)
-# What the tools say of their own HTML is here and there untrue: pattern, and what to write in its place.
-MENDED = {
-    # An empty cell heads nothing.
-    r'<th class="head">(?:<p></p>)?</th>': "<td></td>",
-    # The role of an entry was given up by its makers, and a list may hold nothing but entries.
-    r' role="list"(?= class="citation-list">)|(?<=") role="doc-biblioentry"(?=>)': "",
-    # The line says itself what it opens.
-    r'<summary aria-label="Toggle hidden content">': "<summary>",
-}
-# The first page of the folder, which only leads on; the tool that makes it writes nothing but the order to do so.
-WAY_IN = """<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta http-equiv="refresh" content="0; url={target}">
-    <title>{title}</title>
-    <link rel="icon" href="_static/favicon.svg">
-  </head>
-  <body><p><a href="{target}">{title}</a></p></body>
-</html>
-"""
-SIDE_BAR = re.compile(r'<div id="pst-primary-sidebar"(?! role)')
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("doctree-resolved", warn_of_silent_images)
-    app.connect("doctree-resolved", number_repeated_names)
-    app.connect("html-page-context", mend_roles)
-    app.connect("build-finished", name_the_side_bar)
-    app.connect("build-finished", furnish_the_way_in, priority=900)  # after it was made
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def setup(app: Sphinx) -> ExtensionMetadata:
+    app.connect("doctree-resolved", warn_of_missing_alt_text)
+    app.connect("doctree-resolved", make_ids_unique)
+    # No template has a say in these: their HTML is written node by node.
+    app.add_node(nodes.entry, override=True, html=(visit_entry, HTML5Translator.depart_entry))
+    app.add_node(nodes.citation, override=True, html=(visit_citation, HTML5Translator.depart_citation))
+    app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_code, depart_hidden_code))
+    return metadata()
 
 
-def warn_of_silent_images(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+def warn_of_missing_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """A missing alt text is a warning, and with that fails the build."""
     for image in doctree.findall(nodes.image):
         if not image.get("alt", "").strip():
@@ -57,38 +41,43 @@ def warn_of_silent_images(app: Sphinx, doctree: nodes.document, docname: str) ->
             )
 
 
-def number_repeated_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Every exercise, solution and proof comes with the same id; from the second on it gets a number."""
+def make_ids_unique(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Number repeated ids from the second on: sphinx-exercise and sphinx-proof give all their nodes the same one."""
     if app.builder.format == "latex":
-        return  # there all pages are one, and each name carries its page
-    seen = Counter()
+        return  # there all pages are one document, and each label carries its page
+    seen: Counter[str] = Counter()
     for element in doctree.findall(nodes.Element):
-        for place, name in enumerate(element.get("ids", [])):
+        for position, name in enumerate(element.get("ids", [])):
             seen[name] += 1
             if seen[name] > 1:
-                element["ids"][place] = f"{name}-{seen[name]}"
+                element["ids"][position] = f"{name}-{seen[name]}"
 
 
-def mend_roles(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
-    """Let the text of a page say of its parts what is true."""
-    for pattern, mended in MENDED.items():
-        if "body" in context:
-            context["body"] = re.sub(pattern, mended, context["body"])
+# --- visitors of the HTML translator
 
 
-def name_the_side_bar(app: Sphinx, error: Exception | None) -> None:
-    """Make a landmark of the side bar, so that the sign and the name of the book stand in one."""
-    if error is None:
-        for page in Path(app.outdir).rglob("*.html"):
-            text = page.read_text(encoding="utf-8")
-            named = SIDE_BAR.sub(r'\g<0> role="complementary" aria-label="The book"', text)
-            if named != text:
-                page.write_text(named, encoding="utf-8")
+def visit_entry(self: HTML5Translator, node: nodes.entry) -> None:
+    """A cell of a table; an empty one in the head is no header (axe: empty-table-header)."""
+    type(self).visit_entry(self, node)
+    if isinstance(node.parent.parent, nodes.thead) and not node.astext().strip():
+        self.body[-1] = self.body[-1].replace("<th ", "<td ", 1)
+        self.context[-1] = "</td>\n"
 
 
-def furnish_the_way_in(app: Sphinx, error: Exception | None) -> None:
-    """Give the page that only leads on a language, a title, an icon and a link."""
-    target = app.builder.get_target_uri(app.config.root_doc)
-    if error is None and app.builder.format == "html" and target != "index.html":
-        way_in = WAY_IN.format(target=target, title=escape(app.config.html_title))
-        Path(app.outdir, "index.html").write_text(way_in, encoding="utf-8")
+def visit_citation(self: HTML5Translator, node: nodes.citation) -> None:
+    """An entry of the bibliography without docutils' roles: doc-biblioentry is deprecated and no child of a list."""
+    if not isinstance(node.previous_sibling(), nodes.citation):
+        self.body.append('<div class="citation-list">\n')
+    self.body.append(self.starttag(node, "div", classes=[node.tagname]))
+
+
+def visit_hidden_code(self: HTML5Translator, node: HideCodeCellNode) -> None:
+    """A folded cell as MyST-NB writes it, but without its aria-label, which hides what the summary itself says."""
+    self.body.append(f'<details class="admonition hide {" ".join(node["classes"])}">\n<summary>\n')
+    for state, prompt in (("collapsed", node["prompt_show"]), ("expanded", node["prompt_hide"])):
+        self.body.append(f'<p class="{state} admonition-title">{escape(prompt)}</p>\n')
+    self.body.append("</summary>\n")
+
+
+def depart_hidden_code(self: HTML5Translator, node: HideCodeCellNode) -> None:
+    self.body.append("</details>\n")

@@ -1,48 +1,50 @@
-"""One quiet line below the title of each chapter: how long it takes to read, and how long its code ran."""
+"""Reading time: a line below the title of each chapter says how long it takes to read, and how long its code ran."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
-from pathlib import PurePosixPath
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
 
-WORDS = 200  # a minute, of prose; a formula in the line counts as a word
-LINES = 20  # a minute, of code
-FORMULAS = 6  # a minute, of those that have a line of their own
-UNREAD = (nodes.literal_block, nodes.math_block, nodes.math, nodes.raw, nodes.comment)
+from book.extensions import is_chapter, metadata
 
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("doctree-resolved", say_how_long, priority=400)  # before other extensions add to the text
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+WORDS_PER_MINUTE = 200  # an inline formula counts as a word
+CODE_LINES_PER_MINUTE = 20
+FORMULAS_PER_MINUTE = 6  # displayed ones
+UNCOUNTED = (nodes.literal_block, nodes.math_block, nodes.math, nodes.raw, nodes.comment)
 
 
-def say_how_long(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put the line below the title; notebooks, which another builder makes, stay as they are."""
+def setup(app: Sphinx) -> ExtensionMetadata:
+    app.connect("doctree-resolved", add_reading_time, priority=400)  # before other extensions add to the text
+    return metadata()
+
+
+def add_reading_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put the line below the title, on HTML pages alone: another builder makes the notebooks."""
     title = next(doctree.findall(nodes.title), None)
-    if app.builder.format != "html" or not PurePosixPath(docname).name[0].isdigit() or title is None:
+    if app.builder.format != "html" or not is_chapter(docname) or title is None:
         return
-    said = f"About {in_fives(minutes(doctree))} minutes to read"
-    if (seconds := run_time(app, docname)) and next(_code(doctree), None):
-        said += f" · the code ran in {in_fives(seconds)} s"
-    # Raw, so that the first paragraph of the page stays the question: other extensions quote it.
-    line = nodes.raw("", f'<p class="gl-effort">{said}</p>', format="html")
+    text = f"About {round_up_to_five(reading_minutes(doctree))} minutes to read"
+    if (seconds := run_time(app, docname)) and next(_code_cells(doctree), None):
+        text += f" · the code ran in {round_up_to_five(seconds)} s"
+    # Raw, so that descriptions of the page (Open Graph), which skip raw nodes, begin with its question.
+    line = nodes.raw("", f'<p class="gl-effort">{text}</p>', format="html")
     title.parent.insert(title.parent.index(title) + 1, line)
 
 
-def minutes(doctree: nodes.document) -> float:
+def reading_minutes(doctree: nodes.document) -> float:
     """Time to read the prose, the formulas and the code, but not what the code prints."""
-    words = sum(len(text.split()) for text in doctree.findall(nodes.Text) if not _is_inside(text, UNREAD))
+    words = sum(len(text.split()) for text in doctree.findall(nodes.Text) if not _is_inside(text, UNCOUNTED))
     words += sum(1 for _ in doctree.findall(nodes.math))
-    lines = sum(len(list(filter(str.strip, cell.astext().splitlines()))) for cell in _code(doctree))
+    lines = sum(len(list(filter(str.strip, cell.astext().splitlines()))) for cell in _code_cells(doctree))
     formulas = sum(1 for _ in doctree.findall(nodes.math_block))
-    return words / WORDS + lines / LINES + formulas / FORMULAS
+    return words / WORDS_PER_MINUTE + lines / CODE_LINES_PER_MINUTE + formulas / FORMULAS_PER_MINUTE
 
 
-def _code(doctree: nodes.document) -> Iterator[nodes.container]:
+def _code_cells(doctree: nodes.document) -> Iterator[nodes.container]:
     return (cell for cell in doctree.findall(nodes.container) if cell.get("nb_element") == "cell_code_source")
 
 
@@ -58,6 +60,6 @@ def run_time(app: Sphinx, docname: str) -> float | None:
     return getattr(app.env, "nb_metadata", {}).get(docname, {}).get("exec_data", {}).get("runtime")
 
 
-def in_fives(amount: float) -> int:
-    """Rounded up to a multiple of five: nobody reads by the minute."""
+def round_up_to_five(amount: float) -> int:
+    """The next multiple of five, at least five: the estimate is no better than that."""
     return 5 * max(1, ceil(amount / 5))

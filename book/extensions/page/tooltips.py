@@ -1,9 +1,10 @@
-"""Definitions where they are needed: a chapter's first use of a word or a symbol shows what it means.
+"""Tooltips with definitions: a chapter's first use of a word or a symbol shows what it means.
 
 Words are defined in the glossary, symbols in the table of class `symbols`. The word becomes a link to its definition. A
-copy stands behind it, hidden until the word has the mouse or the keyboard's focus; the style sheet does that, and a
-script lets Escape close it. A word whose entry has a remark in brackets, such as “code (of an example)”, has an
-everyday meaning too and is not marked. Nor is a symbol in braces, `${P}$`, which a chapter uses in a sense of its own.
+copy follows it (role `tooltip`), hidden until the word has the mouse or the keyboard's focus; the style sheet shows it,
+and `tooltips.js` lets Escape close it. A word whose entry has a remark in brackets, such as “code (of an example)”, has
+an everyday meaning too and is not marked. Nor is a symbol in braces, `${P}$`, which a chapter uses in a sense of its
+own.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from pathlib import PurePosixPath
+from typing import Any, cast
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.domains import Domain
 from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors import EnvironmentCollector
+from sphinx.util.typing import ExtensionMetadata
 from sphinx.writers.html5 import HTML5Translator
 
-# Running text stands in paragraphs of these alone: boxes, tables and exercises stay as they are.
+from book.extensions import is_chapter, metadata
+
+# Paragraphs count as running text where all nodes around them are of these kinds: not in boxes, tables, exercises.
 AROUND = (nodes.document, nodes.section, nodes.bullet_list, nodes.enumerated_list, nodes.list_item, nodes.paragraph)
 INSIDE = (nodes.emphasis,)  # what is bold often serves as a heading
 
@@ -52,42 +56,59 @@ class Term:
         return ending.replace("'", "['’]")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_node(defined_term, html=(visit, depart))
-    app.add_env_collector(Collector)
-    app.add_js_file("terms.js", loading_method="defer")
+def setup(app: Sphinx) -> ExtensionMetadata:
+    app.add_node(defined_term, html=(visit_defined_term, depart_defined_term))
+    app.add_domain(TermDomain)
+    app.add_js_file("tooltips.js", loading_method="defer")
+    app.connect("doctree-read", collect_terms)
+    app.connect("env-updated", chapters_to_rewrite)
     app.connect("doctree-resolved", mark_terms)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return metadata()
 
 
 # --- the glossary and the symbols
 
 
-def glossaries(env: BuildEnvironment) -> dict[str, list[Term]]:
-    """The terms of each page that has a glossary or a table of symbols."""
-    if not hasattr(env, "gradelib_terms"):
-        env.gradelib_terms = {}
-    return env.gradelib_terms
+class TermDomain(Domain):
+    """Stores the terms of each page that has a glossary or a table of symbols."""
+
+    name = "terms"
+    label = "Terms with tooltips"
+    initial_data: dict[str, Any] = {"terms": {}, "written": []}  # noqa: RUF012  (as Domain declares it)
+    data_version = 1
+
+    @property
+    def terms(self) -> dict[str, list[Term]]:
+        """The terms of each page, by its docname."""
+        return self.data["terms"]
+
+    @property
+    def all(self) -> list[Term]:
+        return [term for terms in self.terms.values() for term in terms]
+
+    def clear_doc(self, docname: str) -> None:
+        self.terms.pop(docname, None)
+
+    def merge_domaindata(self, docnames: list[str], otherdata: dict[str, Any]) -> None:
+        self.terms.update({name: terms for name, terms in otherdata["terms"].items() if name in docnames})
 
 
-class Collector(EnvironmentCollector):
-    """Reads all definitions. When one changes, every chapter is written anew."""
+def term_domain(env: BuildEnvironment) -> TermDomain:
+    return cast(TermDomain, env.get_domain(TermDomain.name))
 
-    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-        glossaries(env).pop(docname, None)
 
-    def merge_other(self, app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment) -> None:
-        glossaries(env).update({name: terms for name, terms in glossaries(other).items() if name in docnames})
+def collect_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """Read the definitions of a page; its quotation marks are typographic by now, unlike in `Domain.process_doc`."""
+    docname = app.env.docname
+    if found := [*read_terms(docname, doctree), *read_symbols(docname, doctree)]:
+        term_domain(app.env).terms[docname] = found
 
-    def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
-        docname = app.env.docname
-        if found := [*read_terms(docname, doctree), *read_symbols(docname, doctree)]:
-            glossaries(app.env)[docname] = found
 
-    def get_updated_docs(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
-        now = [term for terms in glossaries(env).values() for term in terms]
-        before, env.gradelib_terms_shown = getattr(env, "gradelib_terms_shown", None), now
-        return [] if now == before else list(filter(is_chapter, env.found_docs))
+def chapters_to_rewrite(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """All chapters, where a definition is not what it was when they were written; otherwise none."""
+    domain = term_domain(env)
+    before, domain.data["written"] = domain.data["written"], domain.all
+    return [] if domain.all == before else [name for name in env.found_docs if is_chapter(name)]
 
 
 def read_terms(docname: str, doctree: nodes.document) -> Iterator[Term]:
@@ -119,19 +140,14 @@ def _outside_of_formulas(leaf: nodes.Node) -> bool:
     return not isinstance(leaf.parent, nodes.math)
 
 
-def is_chapter(docname: str) -> bool:
-    """Chapters have numbered names."""
-    return PurePosixPath(docname).name[0].isdigit()
-
-
 # --- the text
 
 
 def mark_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Mark the first use of each term on a chapter's page. Notebooks, which another builder makes, stay as they are."""
-    known = [term for found in glossaries(app.env).values() for term in found]
+    """Mark the first use of each term on a chapter's HTML page: another builder makes the notebooks."""
     if app.builder.format != "html" or not is_chapter(docname):
         return
+    known = term_domain(app.env).all
     mark_symbols(app, doctree, docname, [term for term in known if term.is_symbol])
     mark_words(app, doctree, docname, [term for term in known if not term.is_symbol and "(" not in term.word])
 
@@ -199,7 +215,7 @@ def _split(
     """The text, cut at the terms that the page has not used yet."""
     start = 0
     for match in any_term.finditer(text):
-        term = terms[match.lastindex - 1]
+        term = terms[(match.lastindex or 0) - 1]
         if term.definition not in seen:
             seen.add(term.definition)
             yield nodes.Text(text[start : match.start()])
@@ -218,13 +234,13 @@ def _described(app: Sphinx, here: str, term: Term) -> dict[str, str | Pieces]:
 # --- the page
 
 
-def visit(self: HTML5Translator, node: defined_term) -> None:
+def visit_defined_term(self: HTML5Translator, node: defined_term) -> None:
     address, anchor, name = (escape(node[key]) for key in ("address", "anchor", "name"))
     label = f' aria-label="{name}"' if name else ""
     self.body.append(f'<a class="gl-term" href="{address}"{label} aria-describedby="gl-{anchor}">')
 
 
-def depart(self: HTML5Translator, node: defined_term) -> None:
+def depart_defined_term(self: HTML5Translator, node: defined_term) -> None:
     name, words = escape(node["anchor"]), "".join(_html(*piece) for piece in node["definition"])
     self.body.append(f'</a><span class="gl-definition" role="tooltip" id="gl-{name}" hidden>{words}</span>')
 

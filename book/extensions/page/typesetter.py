@@ -1,4 +1,4 @@
-"""How large formulas will be: MathJax itself is asked, in a JavaScript engine, before a page is written.
+"""The size of formulas before a page is written, for layout_shift.py: MathJax computes it in a JavaScript engine.
 
 MathJax sets its letters so large that their x-height is that of the text around them. Sizes are therefore given in that
 x-height, which a style sheet calls `ex`, and hold for every font and every size of text.
@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 from py_mini_racer import JSEvalException, MiniRacer
 
 X_HEIGHT = 0.442  # of MathJax's letters, in em of their own size
-MATHJAX = metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
-# What the pages load is `tex-chtml.js`: here without its menu and its voice, and with the packages that it would fetch.
-PARTS = ("startup", "core", "adaptors/liteDOM", "input/tex-full", "output/chtml", "output/chtml/fonts/tex")
-BEFORE = "var MathJax = { loader: { load: [] }, startup: { typeset: false, ready() {} } };"
-AFTER = """
+MATHJAX = Path(
+    str(metadata.distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax"))
+)
+# The components of `tex-chtml.js`, which the pages load, without menu and speech, and with the packages it would fetch.
+COMPONENTS = ("startup", "core", "adaptors/liteDOM", "input/tex-full", "output/chtml", "output/chtml/fonts/tex")
+CONFIGURATION = "var MathJax = { loader: { load: [] }, startup: { typeset: false, ready() {} } };"
+MEASURE = """
 MathJax.startup.defaultReady();
 
 const size = (tex, display) => {
@@ -47,12 +50,12 @@ class Size(NamedTuple):
 
 
 @cache
-def _engine() -> MiniRacer:
+def _mathjax() -> MiniRacer:
     engine = MiniRacer()
-    engine.eval(BEFORE)
-    for part in PARTS:
-        engine.eval((MATHJAX / f"{part}.js").read_text(encoding="utf-8") + "\n0")
-    engine.eval(AFTER)
+    engine.eval(CONFIGURATION)
+    for component in COMPONENTS:
+        engine.eval((MATHJAX / f"{component}.js").read_text(encoding="utf-8") + "\n0")
+    engine.eval(MEASURE)
     return engine
 
 
@@ -60,7 +63,7 @@ def _engine() -> MiniRacer:
 def size(tex: str, *, display: bool = False) -> Size | None:
     """How large MathJax will set a formula; None if MathJax cannot read it."""
     try:
-        width, height, depth = json.loads(_engine().eval(f"size({json.dumps(tex)}, {json.dumps(display)})"))
+        width, height, depth = json.loads(str(_mathjax().eval(f"size({json.dumps(tex)}, {json.dumps(display)})")))
     except JSEvalException:
         return None
     return Size(width / X_HEIGHT, height / X_HEIGHT, depth / X_HEIGHT)

@@ -1,9 +1,10 @@
-"""Make `_build/pdf/book.pdf`, the whole book as one file, and say what it came to.
+"""Make `_build/pdf/book.pdf`, the whole book as one file: Sphinx's LaTeX builder, then latexmk with XeLaTeX.
 
     python -m book.extensions.pdf.make [--root folder]
 
-Sphinx writes LaTeX from the pages that it has read for HTML, so that no cell is run twice. It exits 1, with one
-sentence, where a program or a font is missing, and where the text has a reference or a sign that LaTeX could not set.
+Sphinx writes LaTeX from the doctrees of the HTML build, so that no cell is run twice. It exits 1, with one sentence,
+where a program or a font is missing, and where LaTeX has an undefined reference or no font for a character. It must
+import without the book's environment, since `make pdf` asks it first what is missing.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ INSTALL = f"apt-get install --no-install-recommends {PACKAGES}"
 PROGRAMS = ("xelatex", "latexmk", "kpsewhich", "rsvg-convert")
 FILES = ("titlesec.sty", "needspace.sty", "pzdr.tfm")  # of the other LaTeX packages
 FONTS = ("CMU Serif", "DejaVu Sans Mono")
-WIDE = 20  # points beyond the margin that a reader sees
+NUMBERS_FILE = "numbers.json"  # the numbers of the equations on the pages, beside the LaTeX source
+OVERFULL_TOLERANCE = 20  # points that a line may reach into the margin before a reader sees it
 
 
 @dataclass(frozen=True)
-class Result:
+class LatexLog:
     """What the log of LaTeX says of the book."""
 
     pages: int
-    missing_signs: tuple[str, ...]
-    open_references: tuple[str, ...]
-    overfull: tuple[float, ...]  # points beyond the margin, of each line that is too wide
+    missing_characters: tuple[str, ...]
+    undefined_references: tuple[str, ...]
+    overfull: tuple[float, ...]  # of each overfull \hbox, points beyond the margin
 
 
 def main() -> None:
@@ -47,27 +49,27 @@ def main() -> None:
     if given.packages:
         print(PACKAGES)
         return
-    if lacking := missing():
+    if lacking := missing_requirements():
         sys.exit(f"`make pdf` needs {', '.join(lacking)}. On Debian: {INSTALL}")
     if not given.check:
-        make(given.root.resolve())
+        make_pdf(given.root.resolve())
 
 
-def make(root: Path) -> None:
-    """Make the file; exits with what is wrong, and then leaves an earlier file as it was."""
-    os.environ.setdefault("SOURCE_DATE_EPOCH", committed(root))
+def make_pdf(root: Path) -> None:
+    """Make the PDF; exits with what is wrong, and then leaves an earlier PDF as it was."""
+    os.environ.setdefault("SOURCE_DATE_EPOCH", source_date_epoch(root))
     write_latex(root)
-    made = typeset(root / "_build/latex")
+    made = run_latexmk(root / "_build/latex")
     result = read_log(made.with_suffix(".log").read_text(encoding="utf8", errors="replace"))
-    pages = json.loads((made.parent / "numbers.json").read_text(encoding="utf8"))
-    if faults := [*said(result), *renumbered(pages, made.with_suffix(".aux").read_text(encoding="utf8"))]:
+    pages = json.loads((made.parent / NUMBERS_FILE).read_text(encoding="utf8"))
+    if faults := [*faults_in(result), *number_mismatches(pages, made.with_suffix(".aux").read_text(encoding="utf8"))]:
         sys.exit("\n".join(faults))
-    path = put(made, root / "_build/pdf/book.pdf")
-    wide = sum(points > WIDE for points in result.overfull)
+    path = copy_atomically(made, root / "_build/pdf/book.pdf")
+    wide = sum(points > OVERFULL_TOLERANCE for points in result.overfull)
     print(f"{path}: {result.pages} pages, {path.stat().st_size / 1e6:.1f} MB, {wide} lines over the margin")
 
 
-def missing() -> list[str]:
+def missing_requirements() -> list[str]:
     """The programs, the files of LaTeX and the fonts that are not on this machine."""
     if programs := [name for name in PROGRAMS if shutil.which(name) is None]:
         return programs
@@ -80,8 +82,8 @@ def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def committed(root: Path) -> str:
-    """The time of the last commit, so that one state of the text always gives the same bytes."""
+def source_date_epoch(root: Path) -> str:
+    """The time of the last commit: with it the build is reproducible, byte by byte."""
     command = ["git", "-C", str(root), "log", "-1", "--format=%ct"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or "0"
@@ -97,8 +99,8 @@ def write_latex(root: Path) -> None:
         sys.exit(code)
 
 
-def typeset(folder: Path) -> Path:
-    """Run LaTeX until all numbers stand still; exits with the last lines of its log where it stops."""
+def run_latexmk(folder: Path) -> Path:
+    """Run LaTeX until its references are stable; exits with the last lines of its log where it fails."""
     command = ["latexmk", "-pdfxe", "-interaction=nonstopmode", "-halt-on-error", "-silent", "book.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     if done.returncode:
@@ -107,11 +109,11 @@ def typeset(folder: Path) -> Path:
     return folder / "book.pdf"
 
 
-def read_log(log: str) -> Result:
-    """What LaTeX says at the end of its last run."""
-    log = re.sub(r"(?<=[^\n]{79})\n", "", log)  # it breaks its lines after 79 letters
+def read_log(log: str) -> LatexLog:
+    """Read the log of LaTeX's last run."""
+    log = re.sub(r"(?<=[^\n]{79})\n", "", log)  # LaTeX wraps its lines after 79 characters
     pages = re.search(r"Output written on \S+ \((\d+) pages?", log)
-    return Result(
+    return LatexLog(
         int(pages[1]) if pages else 0,
         tuple(sorted(set(re.findall(r"Missing character: There is no (\S+) ", log)))),
         tuple(sorted(set(re.findall(r"(?i:reference) `([^']+)' on page \S+ undefined", log)))),
@@ -119,31 +121,30 @@ def read_log(log: str) -> Result:
     )
 
 
-def said(result: Result) -> list[str]:
-    """The faults with which no book may go out, each in a sentence."""
+def faults_in(result: LatexLog) -> list[str]:
+    """The faults that fail the build, each in a sentence."""
     faults = []
-    if result.missing_signs:
-        faults.append(
-            f"No font has {' '.join(result.missing_signs)}: give the sign a font in book/extensions/pdf/pdf.sty."
-        )
-    if result.open_references:
-        faults.append(f"References lead nowhere: {', '.join(result.open_references)}.")
+    if result.missing_characters:
+        characters = " ".join(result.missing_characters)
+        faults.append(f"No font has {characters}: give the character a font in book/extensions/pdf/pdf.sty.")
+    if result.undefined_references:
+        faults.append(f"References lead nowhere: {', '.join(result.undefined_references)}.")
     return faults
 
 
-def renumbered(pages: dict[str, str], aux: str) -> list[str]:
-    """The equations whose number on the pages is not the one that LaTeX gave them, each in a sentence."""
-    paper = dict(re.findall(r"\\newlabel\{equation:[^{}]*:([^{}:]+)\}\{\{([^{}]*)\}", aux))
-    differ = [label for label, number in pages.items() if number != paper.get(label)]
-    return [f"{label} is ({pages[label]}) on its page, but ({paper.get(label)}) in the PDF." for label in differ]
+def number_mismatches(pages: dict[str, str], aux: str) -> list[str]:
+    """A sentence for each equation whose number on the pages is not the one that LaTeX gave it."""
+    printed = dict(re.findall(r"\\newlabel\{equation:[^{}]*:([^{}:]+)\}\{\{([^{}]*)\}", aux))
+    differ = [label for label, number in pages.items() if number != printed.get(label)]
+    return [f"{label} is ({pages[label]}) on its page, but ({printed.get(label)}) in the PDF." for label in differ]
 
 
-def put(made: Path, path: Path) -> Path:
-    """Copy the file to its place in one step."""
+def copy_atomically(made: Path, path: Path) -> Path:
+    """Copy the file to its place, atomically."""
+    from gradelib._files import write_atomically  # here, as `--check` runs where no package is installed yet
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    shutil.copyfile(made, beside)
-    os.replace(beside, path)
+    write_atomically(path, made.read_bytes())
     return path
 
 

@@ -1,8 +1,0 @@
-// Escape closes the definition of a word; it opens again when mouse or keyboard come back to the word.
-document.addEventListener("keydown", ({ key }) => {
-  const open = ".gl-term:is(:hover, :focus-visible), .gl-term:has(+ .gl-definition:hover)";
-  if (key === "Escape") document.querySelectorAll(open).forEach((word) => word.classList.add("gl-closed"));
-});
-for (const back of ["mouseover", "focusin"]) {
-  document.addEventListener(back, ({ target }) => target.closest(".gl-term")?.classList.remove("gl-closed"));
-}

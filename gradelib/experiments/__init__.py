@@ -1,0 +1,67 @@
+"""Recorded experiments: each has a question, a grid of jobs, and rows that say where they come from.
+
+`load(name)` gives the rows that ship with the package. `gradelib experiment run NAME` adds those that are missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradelib._names import one_of
+
+if TYPE_CHECKING:
+    from gradelib.experiments.experiment import Experiment, Row
+
+NAMES = ("mnist-objectives", "mnist-blocks")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded of an experiment.
+
+    `rows` maps a key to its job, state, numbers and provenance; `arrays` maps "key name" to arrays of float32; `table`
+    is the answer, as the experiment evaluates the rows. `missing` are the keys of the grid that have no row yet, and
+    `stale` says why the rows are no longer what the code would give, or is None.
+    """
+
+    name: str
+    question: str
+    rows: Mapping[str, Row]
+    arrays: Mapping[str, NDArray[np.float32]]
+    table: list[Row]
+    missing: list[str]
+    stale: str | None
+
+
+def find(name: str) -> Experiment:
+    """The experiment of that name; raises ValueError, with the nearest right name, where there is none."""
+    one_of("experiment", name, NAMES)
+    return importlib.import_module(f"gradelib.experiments.{name.replace('-', '_')}").EXPERIMENT
+
+
+def load(name: str, folder: str | Path | None = None) -> Recorded:
+    """What is recorded of an experiment, in the package or in another `folder`.
+
+    Raises ValueError for an unknown name and for a file that is cut, altered or of other settings.
+    """
+    from gradelib.experiments.store import Store
+
+    experiment = find(name)
+    store = Store(experiment, Path(folder) if folder else None)
+    head, rows = store.read()
+    return Recorded(
+        name=name,
+        question=experiment.question,
+        rows=rows,
+        arrays=store.arrays(),
+        table=experiment.evaluate(list(rows.values())),
+        missing=[key for key in experiment.jobs if key not in rows],
+        stale=head.get("stale"),
+    )

@@ -1,0 +1,170 @@
+"""What the experiments share: train a model as a job says, and judge it on held-out data by every objective."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradelib import geometry, networks, objectives, posteriors, training
+from gradelib.datasets import Dataset
+from gradelib.likelihoods import Gaussian
+from gradelib.networks import VAE
+from gradelib.posteriors import Posterior
+
+ACTIVE = 0.01  # the variance of its mean code from which a latent counts as in use (Burda et al. 2016)
+CHUNK = 1000  # held-out examples that are judged at a time
+
+Job = Mapping[str, Any]
+Numbers = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, the mean loss of its last tenth of the steps in nats, and what the training cost."""
+
+    model: VAE
+    train_loss: float
+    cost: Numbers
+
+
+def passes(objective: str, d: int) -> int:
+    """Passes through one network that a step takes, where a backward pass counts as two and a tangent as a value."""
+    decoded = {"beta_vae": 1, "grae_column": 2, "grae_bound": 1 + d, "grae": 1 + d}[objective]
+    return 3 + 3 * decoded
+
+
+def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
+    """Train the model of a job on the training half of `data`, on `device`.
+
+    A job says objective, family, block, activation, hidden, latents, beta, seed, noise_seed, steps, learning_rate,
+    optimiser and batch_size. Raises FloatingPointError where the loss stops being finite.
+    """
+    model = networks.mlp_vae(
+        data.n,
+        job["latents"],
+        hidden=job["hidden"],
+        activation=job["activation"],
+        family=job["family"],
+        block=job["block"],
+        seed=job["seed"],
+    ).to(data.train.dtype)
+    started, worked = time.perf_counter(), time.process_time()
+    fit = training.fit(
+        model,
+        data.train,
+        beta=job["beta"],
+        seed=job["seed"],
+        noise_seed=job["noise_seed"],
+        objective=job["objective"],
+        steps=job["steps"],
+        learning_rate=job["learning_rate"],
+        optimiser=job["optimiser"],
+        batch_size=job["batch_size"],
+        device=device,
+    )
+    last = fit.losses[-max(1, len(fit.losses) // 10) :]
+    cost = {
+        "passes": passes(job["objective"], job["latents"]) * job["steps"],
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - worked,
+    }
+    return Trained(fit.model, float(last.mean()) - _normaliser(data.n), cost)
+
+
+def _normaliser(n: int) -> float:
+    """½n log 2π, the part of −log N(x; g, I) that no model changes; the experiments leave it out."""
+    return 0.5 * n * math.log(2 * math.pi)
+
+
+@torch.no_grad()
+def judge(model: VAE, x: Tensor, job: Job, samples: int) -> tuple[Numbers, Tensor]:
+    """What the held-out rows of x (examples, n) cost, in nats without ½n log 2π, and JᵀJ for each (examples, d, d).
+
+    `error` is ½‖x − g(h)‖² and `code` ½β‖h‖². Every objective is there, whichever the model was trained by: `grae`,
+    `grae_bound`, `grae_column` (one column drawn for each example), and the β-VAE loss with the Σ that is best for the
+    model: `beta_vae_diagonal`, `beta_vae_full`, and `beta_vae_block` where the job has blocks. Where Σ was trained,
+    `beta_vae` and `taylor` have the encoder's own. `…_error` is the standard error over the draws, `samples` for each
+    example in pairs h ± Lε. `code_variances` are the eigenvalues of the covariance of the codes, `active` how many of
+    them are above `ACTIVE`.
+    """
+    parts, metrics, codes = [], [], []
+    for number, rows in enumerate(x.split(CHUNK)):
+        values, metric, h = _judge_chunk(model, rows, job, samples, seed=number)
+        parts.append((len(rows), values))
+        metrics.append(metric)
+        codes.append(h)
+    variances = torch.linalg.eigvalsh(torch.cat(codes).mT.cov().double()).flip(0).tolist()
+    numbers = {name: _average(name, parts) for name in parts[0][1]}
+    return numbers | {
+        "code_variances": variances,
+        "active": sum(variance > ACTIVE for variance in variances),
+    }, torch.cat(metrics)
+
+
+def _average(name: str, parts: list[tuple[int, dict[str, float]]]) -> float:
+    """The mean over all examples; for a standard error, that of the mean, as chunks have draws of their own."""
+    total = sum(count for count, _ in parts)
+    if name.endswith("_error"):
+        return math.sqrt(sum((count * values[name]) ** 2 for count, values in parts)) / total
+    return sum(count * values[name] for count, values in parts) / total
+
+
+def _judge_chunk(model: VAE, x: Tensor, job: Job, samples: int, seed: int) -> tuple[dict[str, float], Tensor, Tensor]:
+    beta, likelihood, constant = job["beta"], Gaussian(), _normaliser(x.shape[-1])
+    own = model.posterior(x)
+    h = own.mean
+    g, J = geometry.linearise(model.decoder, h)
+    log_prob = likelihood.log_prob(x, g) + constant
+    hessian = geometry.gauss_newton(J, likelihood.curvature(x, g))
+    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(samples // 2, *h.shape, generator=generator, dtype=h.dtype).to(h.device)
+    drawn = torch.randint(h.shape[-1], (len(h), 1), generator=generator).to(h.device)
+    values = {
+        "error": -log_prob.mean(),
+        "code": 0.5 * beta * h.square().sum(-1).mean(),
+        "grae": objectives.grae(log_prob, hessian, h, beta),
+        "grae_bound": objectives.grae_bound(log_prob, diagonal, h, beta),
+        "grae_column": objectives.grae_column(log_prob, diagonal.gather(-1, drawn), h, beta),
+    }
+    for name, q in _posteriors(own, hessian, job):
+        expected, error = _expected_log_prob(model, x, q, log_prob, hessian, noise)
+        values[name], values[f"{name}_error"] = objectives.beta_vae(expected, q.kl(), beta), error
+    if "beta_vae" in values:
+        values["taylor"] = objectives.taylor(log_prob, hessian, h, own.covariance, beta)
+    return {name: float(value) for name, value in values.items()}, -hessian, h
+
+
+def _posteriors(own: Posterior, hessian: Tensor, job: Job) -> Iterator[tuple[str, Posterior]]:
+    """The encoder's own q where it was trained, and N(h, Σ) with the best Σ of each family."""
+    if job["objective"] == "beta_vae":
+        yield "beta_vae", own
+    for family in ("diagonal", "full", "block") if job["block"] else ("diagonal", "full"):
+        block = job["block"] if family == "block" else None
+        best = posteriors.optimal_covariance(hessian, job["beta"], family, block)
+        yield f"beta_vae_{family}", Posterior(own.mean, torch.linalg.cholesky(best))
+
+
+def _expected_log_prob(
+    model: VAE, x: Tensor, q: Posterior, log_prob: Tensor, hessian: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """E_q log p(x | z) without its constant, for each example, and the standard error of the mean over examples.
+
+    `log_prob` is that of h. Of the draws u = z − h we average what log p is beyond log_prob + ½uᵀ(hessian)u, and add
+    the exact mean of the latter, log_prob + ½ tr(hessian Σ). That moves no mean and takes most of the scatter away.
+    """
+    constant, draws = _normaliser(x.shape[-1]), []
+    for ε in noise:
+        u = q.sample(ε) - q.mean
+        both = [Gaussian().log_prob(x, model.decoder(q.mean + side * u)) + constant for side in (1, -1)]
+        quadratic = 0.5 * (u * (hessian @ u.unsqueeze(-1)).squeeze(-1)).sum(-1)
+        draws.append((both[0] + both[1]) / 2 - log_prob - quadratic)
+    beyond = torch.stack(draws)
+    expected = log_prob + 0.5 * (hessian * q.covariance).sum((-2, -1)) + beyond.mean(0)
+    return expected, beyond.mean(-1).std() / math.sqrt(len(beyond))

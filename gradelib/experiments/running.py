@@ -1,0 +1,296 @@
+"""Run what is missing of an experiment, or some of it again."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import torch
+
+from gradelib import datasets, parallel, training
+from gradelib.datasets import Dataset
+from gradelib.experiments import provenance
+from gradelib.experiments.experiment import Experiment, Job, Row
+from gradelib.experiments.models import passes
+from gradelib.experiments.store import Store
+
+SECONDS_A_PASS = 0.0009  # of one step at 784–128–128 and batch 128 on one core, where no row says better
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job with all that a worker needs, who may be on another machine."""
+
+    experiment: str
+    job: Job
+    source: str | None
+    device: str
+    until: float | None
+
+
+def work(task: Task) -> tuple[Row, dict[str, Any]] | None:
+    """The row of a job and its arrays; None where the time is up. This runs in a worker."""
+    from gradelib.experiments import find
+
+    if task.until is not None and time.time() > task.until:
+        return None
+    torch.set_num_threads(1)  # sums in another order would be other numbers, and the other cores have their own jobs
+    experiment = find(task.experiment)
+    data = load_data(experiment.data, task.source)
+    place = training.place_of(task.device)
+    started, worked = time.perf_counter(), time.process_time()
+    try:
+        numbers, arrays = experiment.run(task.job, experiment.settings, data, str(place))
+        outcome = {"state": "done", "numbers": {name: _rounded(value) for name, value in numbers.items()}}
+    except FloatingPointError as error:
+        outcome, arrays = {"state": "diverged", "message": str(error)}, {}
+    cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
+    origin = origin_of(experiment, data, place) | {name: round(value, 1) for name, value in cost.items()}
+    return {"job": dict(task.job), **outcome, "provenance": origin}, arrays
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+@lru_cache(maxsize=1)
+def load_data(name: str, source: str | None) -> Dataset:
+    """The data of an experiment; `source` goes with "mnist" alone. A missing one is said in one sentence."""
+    if name != "mnist":
+        return datasets.load(name)
+    try:
+        return datasets.load(name, source=source)
+    except (ImportError, ConnectionError) as error:
+        raise FileNotFoundError(
+            "'mnist' is not here: give the folder of its four IDX files (train-images-idx3-ubyte, "
+            "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, gzipped or not), as torchvision "
+            f"leaves them, with --source FOLDER, or install gradelib[images], which downloads it. ({error})"
+        ) from error
+
+
+def origin_of(experiment: Experiment, data: Dataset, place: torch.device) -> dict[str, Any]:
+    """The provenance of a row but for its seconds; its seed is in the job."""
+    return {
+        "data": data_digest(data),
+        "settings": provenance.settings_digest(experiment.settings),
+        "code": code_digest(experiment),
+        "versions": provenance.versions(),
+        "device": provenance.device_name(place),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+    }
+
+
+@lru_cache(maxsize=4)
+def data_digest(data: Dataset) -> str:
+    """The digest of a data set, computed once."""
+    return provenance.data_digest(data)
+
+
+def code_digest(experiment: Experiment) -> str:
+    """The digest of the code that does a job of the experiment."""
+    return provenance.code_digest(f"{experiment.run.__module__}.run")
+
+
+# --- what is missing
+
+
+def run(
+    experiment: Experiment,
+    where: parallel.Where,
+    *,
+    source: str | None = None,
+    device: str = "auto",
+    minutes: float | None = None,
+    folder: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Do the jobs that have no row yet and merge each row into the recorded file as it arrives.
+
+    No job starts after `minutes`. Before the first row the tiny run is recorded, later it is compared: rows of code
+    that gives other numbers do not belong beside the old ones. Raises ValueError where they would, or for a file that
+    is cut, altered or of other settings or data, FileNotFoundError for missing data, and RuntimeError where jobs
+    failed, which the next call tries again.
+    """
+    store = Store(experiment, folder)
+    head, rows = store.read()
+    place = training.place_of(device)
+    data = load_data(experiment.data, source)
+    _check_data(store, rows, data)
+    missing = {key: job for key, job in experiment.jobs.items() if key not in rows}
+    say(f"{experiment.name}: {len(rows)} of {len(experiment.jobs)} rows are there; {estimate(experiment, rows)}.")
+    if not missing:
+        return
+    _compare_tiny(store, head, rows)
+    until = None if minutes is None else time.time() + 60 * minutes
+    tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in experiment.jobs.items()}
+    added = 0
+
+    def record(key: str, result: tuple[Row, dict[str, Any]] | None) -> None:
+        nonlocal added
+        if result is not None:
+            store.merge(key, *result)
+            added += 1
+
+    failures = parallel.run_jobs(work, tasks, where, record=record, done=rows, label=experiment.name)
+    say(f"{store.path}: {added} rows more, {len(missing) - added} to go.")
+    if failures:
+        first = next(iter(failures.values()))
+        raise RuntimeError(f"{len(failures)} jobs failed, and the same command tries them again; {first.sentence}")
+
+
+def _check_data(store: Store, rows: Mapping[str, Row], data: Dataset) -> None:
+    """Rows of one file are of one data set."""
+    here = data_digest(data)
+    for key, row in rows.items():
+        if row["provenance"]["data"] != here:
+            raise ValueError(
+                f"{store.path} holds results of other data (its digest was {row['provenance']['data']} in {key!r} and "
+                f"is {here}); use another folder with --out, or the data of the old rows."
+            )
+
+
+def _compare_tiny(store: Store, head: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
+    found = store.experiment.tiny()
+    if not rows or "tiny" not in head:
+        store.change_head(tiny=_dated(found))
+    elif (what := difference(head["tiny"]["digits"], found)) is not None:
+        raise ValueError(
+            f"The code gives other numbers than the rows of {store.path} ({what}); see whether they still hold with "
+            f"'gradelib experiment confirm {store.experiment.name}'."
+        )
+
+
+def _dated(digits: Mapping[str, str]) -> dict[str, Any]:
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    return {"date": today, "versions": provenance.versions(), "digits": dict(digits)}
+
+
+def difference(there: Mapping[str, str], here: Mapping[str, str]) -> str | None:
+    """The first number of a tiny run that is not what it was; None where all are."""
+    for name in {**there, **here}:
+        if there.get(name) != here.get(name):
+            return f"{name} was {there.get(name)} and is {here.get(name)}"
+    return None
+
+
+def estimate(experiment: Experiment, rows: Mapping[str, Row]) -> str:
+    """How many hours of one core the missing rows take, from those that are there and were made on a CPU."""
+    done = [row for row in rows.values() if row["state"] == "done" and row["provenance"]["device"].startswith("CPU")]
+    known = sum(_cost(row["job"]) for row in done)
+    rate = sum(row["provenance"]["cpu_seconds"] for row in done) / known if known else SECONDS_A_PASS
+    left = [job for key, job in experiment.jobs.items() if key not in rows]
+    basis = f"at the pace of {len(done)} rows" if known else "at a nominal pace"
+    return f"the other {len(left)} take about {rate * sum(map(_cost, left)) / 3600:.1f} core-hours {basis}"
+
+
+def _cost(job: Job) -> float:
+    return passes(job["objective"], job["latents"]) * job["steps"]
+
+
+# --- some of it again
+
+
+def confirm(
+    experiment: Experiment,
+    where: parallel.Where,
+    *,
+    source: str | None = None,
+    device: str = "auto",
+    folder: Path | None = None,
+    count: int = 3,
+    seed: int | None = None,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Run `count` random jobs again, and say whether each lies within the recorded spread of its seeds.
+
+    Where all do, the digits of the tiny run are renewed, with date and versions, and the experiment is current;
+    otherwise it is stale, and the recorded file says so. Raises what `run` raises, and ValueError where no recorded row
+    has others that differ in the seed alone.
+    """
+    store = Store(experiment, folder)
+    _, rows = store.read()
+    candidates = {key: others for key, row in rows.items() if len(others := _seeds_of(row, rows)) > 1}
+    if not candidates:
+        raise ValueError(
+            f"{store.path} has no two rows that differ in the seed alone; run more of the experiment first."
+        )
+    _check_data(store, rows, load_data(experiment.data, source))
+    place = training.place_of(device)
+    chosen = random.Random(seed).sample(sorted(candidates), min(count, len(candidates)))
+    tasks = {key: Task(experiment.name, rows[key]["job"], source, str(place), None) for key in chosen}
+    verdicts: dict[str, bool] = {}
+
+    def record(key: str, result: tuple[Row, dict[str, Any]] | None) -> None:
+        assert result is not None  # there is no limit of time
+        verdicts[key] = _within(rows[key], result[0], candidates[key], experiment.number, say)
+
+    failures = parallel.run_jobs(work, tasks, where, record=record, label=f"confirm {experiment.name}")
+    if failures:
+        raise RuntimeError(next(iter(failures.values())).sentence)
+    if all(verdicts.values()):
+        store.change_head(tiny=_dated(experiment.tiny()), stale=None)
+    else:
+        failed = ", ".join(key for key, held in verdicts.items() if not held)
+        store.change_head(stale=f"run again, these were not within the spread of the seeds: {failed}")
+    say(f"{experiment.name}: {'current' if all(verdicts.values()) else 'stale'}.")
+    return all(verdicts.values())
+
+
+def _seeds_of(row: Row, rows: Mapping[str, Row]) -> list[Row]:
+    """The rows whose jobs differ from this one in a seed alone, itself included."""
+
+    def bare(job: Job) -> Job:
+        return {name: value for name, value in job.items() if name not in ("seed", "noise_seed")}
+
+    return [other for other in rows.values() if other["state"] == "done" and bare(other["job"]) == bare(row["job"])]
+
+
+def _within(old: Row, new: Row, seeds: Sequence[Row], number: str, say: Callable[[str], None]) -> bool:
+    key = f"{old['job']['control']}, {old['job']['objective']}, β = {old['job']['beta']}, seed {old['job']['seed']}"
+    if new["state"] != "done":
+        say(f"{key}: {new['message']}")
+        return False
+    spread = stdev(row["numbers"][number] for row in seeds)
+    before, now = old["numbers"][number], new["numbers"][number]
+    held = abs(now - before) <= spread
+    say(f"{key}: {number} was {before:.4f} and is {now:.4f}, {'within' if held else 'beyond'} the spread {spread:.4f}.")
+    return held
+
+
+def summary(experiment: Experiment, folder: Path | None = None) -> str:
+    """What `gradelib experiment list` says: the question, how many rows there are, whether they are current."""
+    store = Store(experiment, folder)
+    head, rows = store.read()
+    lines = [experiment.name, f"  {experiment.question}"]
+    diverged = sum(row["state"] != "done" for row in rows.values())
+    lines.append(
+        f"  {len(rows)} of {len(experiment.jobs)} rows" + (f", {diverged} of them diverged" if diverged else "")
+    )
+    if rows:
+        hours = sum(row["provenance"]["cpu_seconds"] for row in rows.values()) / 3600
+        dates = [row["provenance"]["date"] for row in rows.values()]
+        devices = ", ".join(sorted({row["provenance"]["device"] for row in rows.values()}))
+        lines.append(f"  {hours:.1f} core-hours, {min(dates)} to {max(dates)}, on {devices}")
+        lines.append(f"  {_state(experiment, head, rows)}")
+    if len(rows) < len(experiment.jobs):
+        lines.append(f"  {estimate(experiment, rows)}: gradelib experiment run {experiment.name}")
+    return "\n".join(lines)
+
+
+def _state(experiment: Experiment, head: Mapping[str, Any], rows: Mapping[str, Row]) -> str:
+    """Whether the code still gives the rows' numbers, by the tiny run."""
+    if head.get("stale"):
+        return f"stale: {head['stale']}"
+    if (what := difference(head["tiny"]["digits"], experiment.tiny())) is not None:
+        return f"stale until confirmed: {what}"
+    older = sum(row["provenance"]["code"] != code_digest(experiment) for row in rows.values())
+    return "current" + (f"; {older} rows are of earlier code with the same tiny digits" if older else "")

@@ -1,0 +1,525 @@
+"""What a hostile submission tries, and that nothing comes of it: not for the machine, the answers, or the next one.
+
+Each attack stands between two benign submissions that get full marks. What an attack finds out it writes down in its
+answer, as a number: 1 if it was stopped as it should be.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
+
+from gradelib.classroom import Limits, Marked, Marker, sandbox_problem
+
+REASON = sandbox_problem()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+LIMITS = Limits(seconds=4, memory=2**29)
+
+
+@pytest.fixture(scope="module")
+def marker() -> Iterator[Marker]:
+    with Marker(ASKED, seed=20261122, limits=LIMITS) as warm:
+        yield warm
+
+
+@pytest.fixture
+def benign(marker: Marker, tmp_path: Path) -> Iterator[Path]:
+    """A folder for submissions; afterwards a benign one still gets full marks, in the same warm process."""
+    fork_server = marker._fork_server
+    yield tmp_path
+    marked = marker.mark(hand_in(tmp_path, SET_UP, FORMULA, FUNCTION, name="benign"))
+    assert all(marked.marks), marked
+    assert marked.problem is None
+    assert marker._fork_server is fork_server
+
+
+def attack(marker: Marker, folder: Path, *cells: str) -> Marked:
+    return marker.mark(hand_in(folder, SET_UP, *cells, name="mallory"))
+
+
+# What the attacker looks at is told as the answer to the formula exercise: a list of what went well for it.
+LOOK = """
+import contextlib, ctypes, os, signal, socket, subprocess, sys, time
+got = []
+
+def attempt(name, act):
+    try:
+        if act():
+            got.append(name)
+    except Exception:
+        pass
+"""
+TELL = """
+def told(w, beta):
+    raise RuntimeError(f"got {got}")
+
+check("opt-var-1d", told)
+"""
+
+
+def finds(marker: Marker, folder: Path, *lines: str) -> str:
+    """Make the attempts and return what those that succeeded are called."""
+    for _ in range(3):  # an answer has two seconds by the clock, and a busy machine may take them
+        marked = attack(marker, folder, LOOK + "\n".join(lines) + TELL)
+        text = marked.marks[0].text
+        if "still running" not in text:
+            break
+    assert "got [" in text, marked
+    return text[text.index("got [") + 4 : text.index("]") + 1]
+
+
+def test_the_attacker_can_tell_what_it_got(marker: Marker, benign: Path) -> None:
+    """Else all that follows would prove nothing."""
+    assert finds(marker, benign, "attempt('a', lambda: True)", "attempt('b', lambda: 1 / 0)") == "['a']"
+
+
+# The network
+
+
+def test_no_network(marker: Marker, benign: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0gradelib-test")
+        abstract.listen()
+        port = server.getsockname()[1]
+        assert finds(
+            marker,
+            benign,
+            f"attempt('loopback', lambda: socket.create_connection(('127.0.0.1', {port}), 1))",
+            "attempt('outside', lambda: socket.create_connection(('1.1.1.1', 53), 1))",
+            "attempt('name', lambda: socket.getaddrinfo('example.org', 80))",
+            "attempt('datagram', lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9)))",
+            "attempt('serve', lambda: socket.create_server(('0.0.0.0', 0)))",
+            "attempt('virtual machine', lambda: socket.socket(40))",
+            "attempt('kernel', lambda: socket.socket(16))",
+            "attempt('abstract', lambda: socket.socket(socket.AF_UNIX).connect('\\0gradelib-test') is None)",
+        ) == "[]"  # fmt: skip
+
+
+# Time, memory, output, files, processes
+
+
+def test_an_endless_loop_ends_and_keeps_what_was_answered(marker: Marker, benign: Path) -> None:
+    marked = attack(marker, benign, FORMULA, "check('optimal-variances', ...)\nwhile True: pass")
+    assert marked.problem == "The notebook was still running in its code cell 3 after 4 seconds."
+    assert marked.marks[0]
+    assert marked.marks[1].state == "unanswered"
+
+
+def test_endless_output_goes_nowhere(marker: Marker, benign: Path) -> None:
+    marked = attack(
+        marker, benign, FORMULA + "\nimport os\nwhile True:\n    print('x' * 10**6)\n    os.write(2, b'y' * 10**6)"
+    )
+    assert "still running in its code cell 2" in marked.problem
+    assert marked.marks[0]
+
+
+def test_80_gigabytes(marker: Marker, benign: Path) -> None:
+    cell = "check('opt-var-1d', lambda w, beta: torch.zeros(10**10).sum())\nbig = torch.ones(10**10)"
+    marked = attack(marker, benign, cell, FUNCTION)
+    assert "too much memory" in marked.marks[0].text
+    assert marked.marks[1]
+    assert marked.problem is None
+
+
+def test_three_gigabytes_are_too_much_even_untouched(marker: Marker, benign: Path) -> None:
+    """Wherever the machine itself would give them."""
+    attempt = "attempt('3 GB', lambda: torch.empty(3 * 2**30, dtype=torch.uint8) is not None)"
+    assert finds(marker, benign, attempt) == "[]"
+
+
+def test_many_processes_may_not_hold_together_what_one_may_not(marker: Marker, benign: Path) -> None:
+    cell = FORMULA + """
+import os, time
+for _ in range(4):
+    if os.fork() == 0:
+        block = bytearray(200 * 2**20)
+        block[::4096] = b'x' * len(block[::4096])
+        time.sleep(100)
+while True:
+    time.sleep(1)"""  # fmt: skip
+    start = time.monotonic()
+    marked = attack(marker, benign, cell)
+    assert marked.problem == "The notebook needed more memory than a submission may have, and was stopped."
+    assert time.monotonic() - start < LIMITS.seconds + 20
+    assert marked.marks[0]
+
+
+def test_shared_memory_is_counted_or_refused(marker: Marker, benign: Path) -> None:
+    assert finds(
+        marker,
+        benign,
+        "attempt('memfd', lambda: os.memfd_create('x'))",
+        "libc = ctypes.CDLL(None)",
+        "attempt('shm', lambda: libc.shmget(0, 2**20, 0o1600) >= 0)",
+        "attempt('message queue', lambda: libc.msgget(0, 0o1600) >= 0)",
+        "def fill(path):",
+        "    with open(path, 'wb') as file:",
+        "        for _ in range(1000):",
+        "            file.write(bytes(2**20))",
+        "    return True",
+        "attempt('tmp', lambda: fill('/tmp/a'))",
+        "attempt('tmp again', lambda: fill('/tmp/b'))",
+        "attempt('shm file', lambda: fill('/dev/shm/a'))",
+    ) == "[]"  # fmt: skip
+
+
+def test_a_fork_bomb(marker: Marker, benign: Path) -> None:
+    marked = attack(marker, benign, FORMULA + "\nimport os\nwhile True:\n    try: os.fork()\n    except OSError: pass")
+    assert marked.problem
+    assert marked.marks[0]
+
+
+def test_processes_and_threads_are_limited(marker: Marker, benign: Path) -> None:
+    assert finds(
+        marker,
+        benign,
+        "import threading",
+        "threading.stack_size(2**16)  # so that it is not memory that stops them",
+        "go = threading.Event()",
+        "def many():",
+        "    for _ in range(200):",
+        "        threading.Thread(target=go.wait, daemon=True).start()",
+        "    return True",
+        "attempt('many', many)",
+        "go.set()",
+        "while threading.active_count() > 1: time.sleep(.01)",
+    ) == "[]"  # fmt: skip
+
+
+# What is outside
+
+
+def test_nothing_outside_can_be_written(marker: Marker, benign: Path) -> None:
+    import gradelib
+
+    places = [
+        "/",
+        "/usr",
+        "/dev",
+        "/root",
+        "/home",
+        "/proc/sys/kernel",
+        "/packages/book/gradelib",
+        "/packages/0",
+        "/var",
+    ]
+    places += [str(benign), str(Path(gradelib.__file__).parent), str(Path(os.__file__).parent), str(Path.home())]
+    lines = [f"attempt({place!r}, lambda: open({place + '/gift'!r}, 'w'))" for place in places]
+    lines += ["attempt('mount', lambda: ctypes.CDLL(None).umount2(b'/tmp', 2) == 0)"]
+    lines += ["attempt('remount', lambda: ctypes.CDLL(None).mount(b'', b'/', b'', 32, None) == 0)"]
+    lines += ["attempt('import', lambda: open(os.__file__, 'a'))"]
+    assert finds(marker, benign, *lines) == "[]"
+
+
+def test_neither_the_answers_nor_other_submissions_can_be_read(marker: Marker, benign: Path) -> None:
+    import gradelib
+
+    other = hand_in(benign, SET_UP, FORMULA, name="grace")
+    here = Path(gradelib.__file__).parent
+    paths = [
+        other,
+        benign,
+        here / "exercises/chapter06.py",
+        here.parent / "book",
+        here / "marker/check.py",
+        Path.home() / ".bashrc",
+    ]
+    paths += [
+        Path("/etc/passwd"),
+        Path("/etc/shadow"),
+        Path("/proc/1/environ"),
+        Path("/proc/1/mem"),
+        Path("/proc/kcore"),
+    ]
+    lines = [f"attempt({str(p)!r}, lambda: os.path.isdir({str(p)!r}) and os.listdir({str(p)!r}))" for p in paths]
+    lines += [f"attempt({str(p)!r}, lambda: open({str(p)!r}, 'rb').read(1))" for p in paths]
+    lines += [
+        "import gradelib",
+        "attempt('loaded', lambda: [m for m in sys.modules if 'exercises' in m or 'judge' in m or 'diagnosis' in m])",
+        "attempt('exercises', lambda: __import__('gradelib.exercises', fromlist=['get']).get('opt-var-1d'))",
+        "opened = '/proc/self/fd/'",
+        "attempt('files', lambda: [n for n in os.listdir(opened) if int(n) > 3 and os.path.exists(opened + n)])",
+        "attempt('processes', lambda: {int(n) for n in os.listdir('/proc') if n.isdigit()} - {1, os.getpid()})",
+        "attempt('environment', lambda: {*os.environ} & {'SECRET_OF_THE_JUDGE', 'VIRTUAL_ENV', 'PYTEST_CURRENT_TEST'})",
+        "def search(start):",
+        "    for folder, _, names in os.walk(start, followlinks=False):",
+        "        for name in names:",
+        "            if name in ('chapter06.py', 'check.py', 'judge.json') and 'figures' not in folder: yield folder",
+        "attempt('search', lambda: [f for top in ('/packages/book', '/packages/0/gradelib') for f in search(top)])",
+        "import gc",
+        "attempt('heap', lambda: [o for o in gc.get_objects() if type(o).__name__ in ('Exercise', 'Mistake')])",
+    ]
+    assert finds(marker, benign, *lines) == "[]"
+
+
+def test_nobody_else_can_be_killed_or_traced(marker: Marker, benign: Path) -> None:
+    assert finds(
+        marker,
+        benign,
+        "attempt('first', lambda: os.kill(1, signal.SIGKILL) or time.sleep(.1) or False)",
+        "attempt('first, politely', lambda: [os.kill(1, n) for n in range(1, 32) if n not in (9, 19)] and False)",
+        "libc = ctypes.CDLL(None)",
+        "attempt('trace', lambda: libc.ptrace(16, 1, 0, 0) == 0)",
+        "attempt('memory', lambda: open('/proc/1/mem', 'rb'))",
+        "attempt('namespace', lambda: libc.unshare(0x10000000) == 0)",
+        "attempt('root', lambda: os.setuid(0) is None)",
+        "attempt('power', lambda: open('/proc/self/status').read().split('CapEff:')[1].split()[0].strip('0'))",
+        "attempt('more files', lambda: __import__('resource').setrlimit(7, (10**5, 10**5)) is None)",
+    ) == "[]"  # fmt: skip
+
+
+def test_killing_everything_kills_only_oneself(marker: Marker, benign: Path) -> None:
+    kill = "import os\nfor who in (os.getppid(), -1, 0):\n    try: os.kill(who, 9)\n    except OSError: pass"
+    marked = attack(marker, benign, FORMULA + "\n" + kill)
+    assert "Python itself ended in code cell 2" in marked.problem
+    assert marked.marks[0]
+
+
+# The pipe
+
+
+FORGERIES = {
+    "a mark": """{"check": "opt-var-1d", "answer": {"state": "correct", "points": 1}}""",
+    "a verdict": """{"state": "correct", "text": "That is right.", "mistake": None, "points": 9}""",
+    "an exercise that nobody asked for": """{"check": "opt-cov", "answer": {"text": "1"}}""",
+    "a function that is none": """{"check": "opt-var-1d", "answer": {"function": 3}}""",
+    "a strange function": """{"check": "opt-var-1d", "answer": {"function": {"module": "x", "parameters": [[1]]}}}""",
+    "a text that is none": """{"check": "opt-var-1d", "answer": {"text": [1]}}""",
+    "no answer": """{"check": "opt-var-1d"}""",
+    "a list": "[]",
+    "a cell that is none": """{"cell": "x"}""",
+    "an end that is none": """{"done": "yes"}""",
+    "nothing known": """{"x": 1}""",
+}
+SEND = """
+import json, os, struct
+def send(raw):
+    os.write(3, struct.pack('<I', len(raw)) + raw)
+"""
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_message_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
+    cell = (
+        f"{SEND}\nsend(json.dumps({FORGERIES[name]}).encode())\nsend(b'{{\"done\": true}}')\nimport time; time.sleep(9)"
+    )
+    marked = attack(marker, benign, cell + '\ncheck("opt-var-1d", "1")')
+    assert sum(mark.points for mark in marked.marks) == 0
+    assert {mark.state for mark in marked.marks} <= {"unanswered", "unreadable", "incorrect"}
+
+
+GARBAGE = {
+    "noise": "os.write(3, os.urandom(5000))",
+    "a huge length": "os.write(3, b'\\xff\\xff\\xff\\x7f' + b'x' * 1000)",
+    "half a message": "os.write(3, struct.pack('<I', 100) + b'{')\nos._exit(0)",
+    "deep": "send(b'[' * 10**5)",
+    "not a number": "send(b'{\"cell\": NaN}')",
+    "a long number": "send(b'{\"cell\": ' + b'9' * 10**5 + b'}')",
+    "not text": "send(b'\\xff\\xfe')",
+    "a flood": "while True: send(b'{\"cell\": 1}')",
+    "a pickle": "import pickle\nsend(pickle.dumps({'check': 1}))",
+    "a closed pipe": "os.close(3)\nimport time; time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_ends_only_its_sender(marker: Marker, benign: Path, name: str) -> None:
+    marked = attack(marker, benign, FORMULA, SEND + GARBAGE[name] + "\n" + FUNCTION)
+    assert ("Python itself ended" if name in ("half a message", "a closed pipe") else "no message of") in marked.problem
+    assert marked.marks[0]  # what was handed over before
+    assert not marked.marks[1]
+
+
+LIES = {
+    "silence": "time.sleep(99)",
+    "noise": "os.write(sockets()[-1], os.urandom(10**4))",
+    "an end": "os._exit(0)",
+    "a wrong shape": "say({'value': {'tensor': {'shape': [10**9] * 16}, 'dtype': 'float64'}, 'changed': []})",
+    "a negative shape": "say({'value': {'tensor': {'shape': [-1], 'bytes': ''}, 'dtype': 'float64'}, 'changed': []})",
+    "too few bytes": "say({'value': {'tensor': {'shape': [3], 'bytes': 'AAAA'}, 'dtype': 'float64'}, 'changed': []})",
+    "a strange type": "say({'value': {'tensor': {'shape': []}, 'dtype': '__class__', 'device': 'cpu'}, 'changed': []})",
+    "code for a type": "say({'value': {'other': 'x' * 10**5}, 'changed': []})",
+    "a strange error": "say({'raised': {'kind': 3}})",
+    "far positions": "say({'value': {'nothing': 'None'}, 'changed': [10**9]})",
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_function_that_answers_for_itself_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
+    cell = f"""{SEND}
+import time
+def sockets():
+    return [int(n) for n in os.listdir('/proc/self/fd') if int(n) > 2 and os.path.exists(f'/proc/self/fd/{{n}}')]
+def say(message):
+    raw = json.dumps(message).encode()
+    for number in sockets():
+        try: os.write(number, struct.pack('<I', len(raw)) + raw)
+        except OSError: pass
+    time.sleep(9)
+def optimal_variances(J, curvature, beta):
+    {LIES[name]}
+    return J
+check('optimal-variances', optimal_variances)"""
+    marked = attack(marker, benign, FORMULA, cell)
+    assert not marked.marks[1]
+    assert marked.marks[1].points == 0
+    assert len(marked.marks[1].text) < 500
+    assert marked.marks[0]
+
+
+def test_the_recorder_in_the_sandbox_decides_nothing(marker: Marker, benign: Path) -> None:
+    """Patching all that can be found there changes no verdict."""
+    cell = """
+import gc, sys, builtins, torch, gradelib
+from gradelib.classroom import protocol, runner
+for module in [m for n, m in sys.modules.items() if n.startswith("gradelib")]:
+    for name in ("mark", "check", "equivalent", "known_mistake", "is_blank"):
+        if hasattr(module, name): setattr(module, name, lambda *a, **k: True)
+torch.equal = torch.isfinite = lambda *_: True
+gradelib.check = lambda *_: True
+class Yes(float):
+    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = lambda *_: True
+runner._serialized = lambda *_: {"text": "beta/w**2"}
+check("opt-var-1d", "1")
+check("optimal-variances", lambda J, curvature, beta: Yes(1))"""
+    marked = attack(marker, benign, cell)
+    assert [bool(mark) for mark in marked.marks] == [False, False]
+
+
+def test_no_verdict_comes_back(marker: Marker, benign: Path) -> None:
+    """All that `check` tells, and all that is sent to the learner's process, is the same for right and wrong."""
+    cell = """
+class Spy:
+    def __init__(self, answer): self.result = check("opt-var-1d", answer)
+spies = [Spy("beta/(beta + w**2)"), Spy("1")]
+same = len({(repr(s.result), bool(s.result), *map(str, vars(s.result))) for s in spies}) == 1
+def told(w, beta):
+    raise RuntimeError(f"got [{same}]")
+check("opt-var-1d", told)"""
+    assert "got [True]" in attack(marker, benign, cell).marks[0].text
+
+
+# Hostile answers
+
+
+HOSTILE = {
+    "object": "Evil()",
+    "text": "type('T', (str,), {'__len__': trap, '__str__': trap})('beta')",
+    "signature": "Callable()",
+    "class": "type('C', (), {'__class__': property(trap)})()",
+    "deep list": "deep",
+    "huge text": "'x' * 10**7",
+    "huge number": "10**10**5",
+    "surrogates": "'\\ud800'",
+    "module": "type('F', (), {'__call__': trap, '__module__': Evil()})()",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_answer_is_one_sentence(marker: Marker, benign: Path, name: str) -> None:
+    cell = f"""
+def trap(*_, **__): raise SystemExit("trap")
+class Evil:
+    __str__ = __repr__ = __eq__ = __hash__ = __bool__ = __len__ = __iter__ = __getattr__ = __float__ = trap
+class Callable:
+    __signature__ = property(lambda self: Evil())
+    __code__ = property(lambda self: Evil())
+    def __call__(self, *_): return Evil()
+deep = []
+for _ in range(10**5): deep = [deep]
+check("opt-var-1d", {HOSTILE[name]})"""
+    marked = attack(marker, benign, cell, FUNCTION)
+    assert not marked.marks[0]
+    assert 10 < len(marked.marks[0].text) < 500
+    assert marked.marks[1], marked
+
+
+# Ends
+
+
+ENDS = {
+    "exit": "import os\nos._exit(0)",
+    "segmentation fault": "import ctypes\nctypes.string_at(0)",
+    "abort": "import os\nos.abort()",
+    "too large a piece": "import os\ntry: x = bytearray(10**12)\nfinally: os._exit(1)",
+    "a signal": "import os\nos.kill(os.getpid(), 11)",
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_crash_is_told_and_keeps_what_was_answered(marker: Marker, benign: Path, name: str) -> None:
+    marked = attack(marker, benign, FORMULA, FUNCTION, ENDS[name] + "\ncheck('opt-var-1d', '1')")
+    assert "Python itself ended in code cell 4" in marked.problem
+    assert all(marked.marks), marked
+
+
+def test_tricks_of_the_interpreter(marker: Marker, benign: Path) -> None:
+    cell = """
+import atexit, sys, threading, signal, time, gc
+atexit.register(lambda: time.sleep(99))
+sys.settrace(lambda *_: None)
+threading.Thread(target=lambda: time.sleep(99)).start()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+gc.set_threshold(1)
+""" + FORMULA  # fmt: skip
+    start = time.monotonic()
+    assert attack(marker, benign, cell, FUNCTION).marks == marker.mark(hand_in(benign, SET_UP, FORMULA, FUNCTION)).marks
+    assert time.monotonic() - start < LIMITS.seconds + 10
+
+
+# The next one
+
+
+def test_nothing_is_left_for_the_next_one(marker: Marker, benign: Path) -> None:
+    cell = FORMULA + """
+import os, socket, subprocess, sys, time
+for place in ("/tmp/gift", "/dev/shm/gift", os.path.expanduser("~/gift")):
+    open(place, "w").write("answers")
+os.setsid if False else None
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("\\0gift")
+        listener.listen()
+        while True: time.sleep(1)
+    os._exit(0)
+sys.modules["gift"] = sys
+import torch
+torch.gift = True
+time.sleep(.3)"""  # fmt: skip
+    assert attack(marker, benign, cell).marks[0]
+    assert finds(
+        marker,
+        benign,
+        "attempt('file', lambda: os.listdir('/tmp') + os.listdir('/dev/shm'))",
+        "attempt('process', lambda: {int(n) for n in os.listdir('/proc') if n.isdigit()} - {1, os.getpid()})",
+        "attempt('socket', lambda: socket.socket(socket.AF_UNIX).connect('\\0gift') is None)",
+        "attempt('module', lambda: 'gift' in sys.modules or hasattr(torch, 'gift'))",
+    ) == "[]"  # fmt: skip
+
+
+def test_two_markers_do_not_meet(marker: Marker, benign: Path) -> None:
+    """What one submission listens at, another in the same minute cannot reach."""
+    listen = "import socket, time\ns = socket.socket(socket.AF_UNIX)\ns.bind('\\0meeting')\ns.listen()\ntime.sleep(3)"
+    path = hand_in(benign, SET_UP, FORMULA + "\n" + listen, name="listener")
+    with Marker(ASKED, seed=1, limits=LIMITS) as other:
+        thread = threading.Thread(target=other.mark, args=(path,))
+        other.mark(hand_in(benign, SET_UP, FORMULA, name="warm"))
+        thread.start()
+        time.sleep(1)
+        assert finds(
+            marker,
+            benign,
+            "attempt('meet', lambda: socket.socket(socket.AF_UNIX).connect('\\0meeting') is None)",
+            "attempt('see', lambda: {int(n) for n in os.listdir('/proc') if n.isdigit()} - {1, os.getpid()})",
+        ) == "[]"  # fmt: skip
+        thread.join()

@@ -1,0 +1,137 @@
+"""The recipes: the recorded tiny run is what the code gives, and a sign flipped anywhere in a recipe shows in it."""
+
+import inspect
+import json
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from gradelib import experiments, objectives, optimisers, posteriors, training
+from gradelib.experiments import mnist_blocks, mnist_objectives, models, rotations, running
+from gradelib.experiments.provenance import settings_digest
+from gradelib.experiments.store import FOLDER
+from gradelib.likelihoods import Gaussian
+from gradelib.networks import MLP
+from gradelib.posteriors import Posterior
+
+LARGEST, LARGEST_TOGETHER = 1_000_000, 6_000_000  # bytes that ship with the package
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_the_code_gives_the_tiny_digits_of_the_recorded_rows(name):
+    experiment = experiments.find(name)
+    head = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf8"))["head"]
+    assert running.difference(head["tiny"]["digits"], experiment.tiny()) is None
+    assert head["settings_digest"] == settings_digest(experiment.settings)
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_rows_say_where_they_come_from(name):
+    recorded = experiments.load(name)
+    assert recorded.stale is None
+    keys = {"data", "settings", "code", "versions", "device", "seconds", "cpu_seconds", "date"}
+    for key, row in recorded.rows.items():
+        assert row["job"] == json.loads(json.dumps(experiments.find(name).jobs[key]))
+        assert set(row["provenance"]) == keys
+        assert row["provenance"]["settings"] == settings_digest(experiments.find(name).settings)
+
+
+def test_what_ships_is_small():
+    sizes = [path.stat().st_size for path in FOLDER.iterdir()]
+    assert max(sizes) <= LARGEST
+    assert sum(sizes) <= LARGEST_TOGETHER
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
+    experiment = experiments.find(name)
+    jobs = [json.dumps(job, sort_keys=True) for job in experiment.jobs.values()]
+    assert len(set(jobs)) == len(jobs)
+    for job in list(experiment.jobs.values()) + list(experiment.tiny_jobs.values()):
+        assert job["objective"] in training.OBJECTIVES
+        assert job["optimiser"] in optimisers.OPTIMISERS
+        assert models.passes(job["objective"], job["latents"]) > 0
+
+
+# --- a flipped sign
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks)}
+
+
+FLIPS = [  # where, and which words become which
+    (objectives, "beta_vae", "beta * kl - log_prob", "-beta * kl - log_prob"),
+    (objectives, "beta_vae", "- log_prob", "+ log_prob"),
+    (objectives, "taylor", "log_prob + spread", "log_prob - spread"),
+    (objectives, "grae", "eye - scaled", "eye + 0.1 * scaled"),
+    (objectives, "grae_column", "torch.log1p(-scaled)", "-torch.log1p(-scaled)"),
+    (objectives, "_with_codes", "0.5 * beta * (mean**2)", "-0.5 * beta * (mean**2)"),
+    (objectives, "_with_codes", "0.5 * beta * log_determinant", "-0.5 * beta * log_determinant"),
+    (training, "_beta_vae", "q.sample(noise)", "q.sample(-noise)"),
+    (training, "_grae_column", "topk(columns)", "topk(columns, largest=False)"),
+    (optimisers.Muon, "_turn", 'alpha=-group["lr"]', 'alpha=group["lr"]'),
+    (optimisers.Muon, "_turn", 'lerp(gradient, state["momentum"], group', 'lerp(gradient, -state["momentum"], group'),
+    (optimisers.Muon, "_adam", '-group["lr"]', 'group["lr"]'),
+    (optimisers, "orthogonalise", "b * gram + c", "b * gram - c"),
+    (posteriors, "log_determinant", "2 * _cholesky", "-2 * _cholesky"),
+    (Posterior, "sample", "self.mean + self.factor * noise", "self.mean - self.factor * noise"),
+    (Posterior, "kl", "- 2 * self.scales", "+ 2 * self.scales"),
+    (Gaussian, "log_prob", "+ normaliser", "- normaliser"),
+    (Gaussian, "curvature", "-1 / self", "1 / self"),
+    (MLP, "push", "tangents * slopes", "-tangents * slopes * (1 + (tangents > 0))"),
+    (models, "_judge_chunk", "0.5 * beta * h", "-0.5 * beta * h"),
+    (models, "_expected_log_prob", "- log_prob - quadratic", "- log_prob + quadratic"),
+    (models, "_expected_log_prob", "log_prob + 0.5 * (hessian", "log_prob - 0.5 * (hessian"),
+    (models, "_expected_log_prob", "+ beyond.mean(0)", "- beyond.mean(0)"),
+]
+BLOCK_FLIPS = [
+    (Posterior, "sample", "self.mean + (self.factor", "self.mean - (self.factor"),
+    (mnist_blocks, "_precision", "+ metric / beta", "- 0.01 * metric / beta"),
+    (mnist_blocks, "shape", '-metric, beta, "block"', '-0.5 * metric, beta, "block"'),
+    (mnist_blocks, "_directions", "x - x.mean(0)", "x + x.mean(0)"),
+    (rotations, "_log_blocks", "0.5 * blocks", "-0.5 * blocks"),
+    (rotations, "turned", "R.mT @ matrices @ R", "R @ matrices @ R.mT"),
+    (rotations, "random_rotations", "Q * R", "Q.abs() * R"),
+]
+
+
+def spoilt(owner, name, right, wrong):
+    """The function or method with some of its words changed."""
+    source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
+    assert source.count(right) == 1, f"{right!r} is {source.count(right)} times in {name}"
+    module = owner if inspect.ismodule(owner) else sys.modules[owner.__module__]
+    made = {}
+    exec(f"from __future__ import annotations\n{source.replace(right, wrong)}", vars(module), made)
+    return made[name]
+
+
+@pytest.mark.parametrize(
+    ("module", "owner", "name", "right", "wrong"),
+    [
+        *((mnist_objectives, *flip) for flip in FLIPS),
+        *((mnist_blocks, *flip) for flip in BLOCK_FLIPS),
+    ],
+    ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
+)
+def test_a_flipped_sign_shows(module, owner, name, right, wrong, digits, monkeypatch):
+    changed = spoilt(owner, name, right, wrong)
+    monkeypatch.setattr(owner, name, changed)
+    for user in (models, training, mnist_blocks, posteriors, objectives, rotations):  # who imported it by name
+        if getattr(user, name, None) is not None and user is not owner and inspect.ismodule(owner):
+            monkeypatch.setattr(user, name, changed, raising=False)
+    if owner is training:
+        monkeypatch.setitem(training.OBJECTIVES, name.lstrip("_"), changed)
+    try:
+        found = module.EXPERIMENT.tiny()
+    except Exception:  # red, too
+        return
+    assert running.difference(digits[module], found) is not None
+
+
+def test_the_tiny_runs_do_not_depend_on_what_ran_before(digits):
+    torch.randn(3)
+    assert running.difference(digits[mnist_blocks], mnist_blocks.EXPERIMENT.tiny()) is None

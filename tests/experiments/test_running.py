@@ -1,0 +1,374 @@
+"""Running an experiment: resume from the recorded file, whatever ends the run; bad input; confirm."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gradelib import cli, experiments, parallel
+from gradelib.experiments import mnist_objectives, provenance, running
+from gradelib.experiments.store import Store
+
+JOBS = {f"seed {seed}": {**mnist_objectives.CORE, "steps": 2, "seed": seed} for seed in range(4)}
+
+
+def outcome(job, settings, data, device):
+    """Numbers that follow from the job, and an array."""
+    numbers = {"beta_vae_diagonal": 10.0 + job["seed"], "grae_bound": 9.0, "code_variances": [1 / 3, 2.0]}
+    return numbers, {"metric": [[job["seed"], 0.5]]}
+
+
+def slow_outcome(*arguments):
+    time.sleep(0.2)
+    return outcome(*arguments)
+
+
+EXPERIMENT = replace(
+    mnist_objectives.EXPERIMENT,
+    name="small",
+    data="digits",
+    jobs=JOBS,
+    settings={"held_out": 40, "samples": 4},
+    run=outcome,
+    tiny_jobs={"one": JOBS["seed 0"]},
+)
+
+
+def serial(function, jobs, where, *, record, done=(), label, quiet=False):
+    """What `parallel.run_jobs` does, in this process."""
+    failures = {}
+    for key, job in jobs.items():
+        if key in done:
+            continue
+        try:
+            result = function(job)
+        except ValueError as error:
+            failures[key] = parallel.Failure(f"{key}: {error}")
+        else:
+            record(key, result)
+    return failures
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(parallel, "run_jobs", serial)
+    monkeypatch.setattr(experiments, "find", lambda name: EXPERIMENT)
+    return EXPERIMENT
+
+
+def run(folder, experiment=EXPERIMENT, **options):
+    said = []
+    running.run(experiment, parallel.Where(), folder=folder, say=said.append, **options)
+    return said
+
+
+def test_rows_have_their_job_numbers_and_origin(tmp_path, small):
+    estimate, end = run(tmp_path)
+    assert estimate.startswith("small: 0 of 4 rows are there; the other 4 take about")
+    assert end.endswith("4 rows more, 0 to go.")
+    _, rows = Store(small, tmp_path).read()
+    assert list(rows) == list(JOBS)
+    for key, row in rows.items():
+        assert row["job"] == JOBS[key]
+        assert row["numbers"]["beta_vae_diagonal"] == 10.0 + JOBS[key]["seed"]
+        assert row["numbers"]["code_variances"] == [0.333333, 2.0]
+        assert row["provenance"]["versions"]["torch"] == torch.__version__
+        assert row["provenance"]["device"].startswith("CPU")
+    arrays = Store(small, tmp_path).arrays()
+    assert np.array_equal(arrays["seed 2 metric"], np.array([[2, 0.5]], np.float32))
+    assert run(tmp_path) == [
+        "small: 4 of 4 rows are there; the other 0 take about 0.0 core-hours at the pace of 4 rows."
+    ]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_what_is_done_is_not_done_again_whenever_the_run_ends(tmp_path, small, monkeypatch, at):
+    done, work = [], running.work
+
+    def counted(task):
+        if len(done) == at:
+            raise KeyboardInterrupt
+        done.append(task.job["seed"])
+        return work(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "work", counted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+        at = 99
+        run(tmp_path)
+    assert done == [0, 1, 2, 3]
+    assert list(Store(small, tmp_path).read()[1]) == list(JOBS)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_running import EXPERIMENT, serial, slow_outcome
+from pathlib import Path
+from dataclasses import replace
+from gradelib import experiments, parallel
+from gradelib.experiments import running
+small = replace(EXPERIMENT, run=slow_outcome)
+experiments.find, parallel.run_jobs = (lambda name: small), serial
+running.run(small, parallel.Where(), folder=Path({folder!r}))
+"""
+
+
+def test_a_killed_process_leaves_whole_files_and_the_next_goes_on(tmp_path, small):
+    tests = os.path.dirname(__file__)
+    script = textwrap.dedent(SCRIPT).format(tests=tests, folder=str(tmp_path))
+    store = Store(small, tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and len(store.read()[1]) < 2:
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    there = store.read()[1]
+    assert 2 <= len(there) < 4
+    run(tmp_path)
+    rows = store.read()[1]
+    assert list(rows) == list(JOBS)
+    assert {key: rows[key] for key in there} == there
+    assert len(store.arrays()) == 4
+
+
+def test_no_job_starts_after_the_time(tmp_path, small):
+    assert run(tmp_path, minutes=1e-9)[-1].endswith("0 rows more, 4 to go.")
+    assert run(tmp_path, minutes=1)[-1].endswith("4 rows more, 0 to go.")
+
+
+def test_a_job_that_diverges_is_a_row_and_one_that_fails_is_tried_again(tmp_path, small, monkeypatch):
+    def failing(job, settings, data, device):
+        if job["seed"] == 3:
+            raise FloatingPointError("The loss stopped being finite.")
+        if job["seed"] == 1:
+            raise ValueError("no luck")
+        return outcome(job, settings, data, device)
+
+    broken = replace(small, run=failing, tiny_jobs={})
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "find", lambda name: broken)
+        with pytest.raises(
+            RuntimeError, match=r"^1 jobs failed, and the same command tries them again; seed 1: no luck"
+        ):
+            run(tmp_path, broken)
+        rows = Store(broken, tmp_path).read()[1]
+        assert list(rows) == ["seed 0", "seed 2", "seed 3"]
+        assert (rows["seed 3"]["state"], rows["seed 3"]["message"]) == ("diverged", "The loss stopped being finite.")
+        assert broken.evaluate(list(rows.values()))[0]["seeds"] == 2
+    healed = replace(small, tiny_jobs={})
+    run(tmp_path, healed)
+    assert len(Store(healed, tmp_path).read()[1]) == 4
+
+
+# --- what a recorded file may be
+
+
+def altered(folder, change):
+    path = folder / "small.json"
+    content = json.loads(path.read_text(encoding="utf8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf8")
+
+
+def nicer(content):
+    content["rows"]["seed 1"]["numbers"]["beta_vae_diagonal"] = 9.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: altered(folder, nicer), r"The row seed 1 of .*small\.json was altered; take it from version"),
+        (lambda folder: altered(folder, lambda c: c["head"].update(stale=None)), r"The head of .* was altered"),
+        (lambda folder: altered(folder, lambda c: c.pop("rows")), r"is cut off or no recorded experiment"),
+        (lambda folder: os.truncate(folder / "small.json", 500), r"is cut off or no recorded experiment"),
+        (lambda folder: os.truncate(folder / "small.json", 0), r"is cut off or no recorded experiment"),
+        (lambda folder: os.truncate(folder / "small.npz", 100), r"small\.npz is cut off or altered"),
+    ],
+)
+def test_a_cut_or_altered_file_is_one_sentence_and_nothing_is_lost(tmp_path, small, spoil, sentence):
+    run(tmp_path)
+    spoil(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    more = replace(small, jobs={**JOBS, "seed 9": {**JOBS["seed 0"], "seed": 9}})
+    with pytest.raises(ValueError, match=sentence):
+        run(tmp_path, more)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_results_of_other_settings_or_data_are_refused(tmp_path, small, monkeypatch):
+    run(tmp_path)
+    before = (tmp_path / "small.json").read_bytes()
+    for other, sentence in (
+        (replace(small, settings={"held_out": 41, "samples": 4}), r"other settings \(held_out was 40 and is 41\)"),
+        (
+            replace(small, jobs={**JOBS, "seed 0": {**JOBS["seed 0"], "steps": 3}}),
+            r"other settings \(seed 0: steps was 2 and is 3\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            run(tmp_path, other)
+    monkeypatch.setattr(running, "data_digest", lambda data: "0" * 16)
+    with pytest.raises(ValueError, match="other data"):
+        run(tmp_path)
+    assert (tmp_path / "small.json").read_bytes() == before
+
+
+def test_code_with_other_numbers_adds_no_row(tmp_path, small, monkeypatch):
+    run(tmp_path, replace(small, jobs={"seed 0": JOBS["seed 0"]}))
+
+    def other(*arguments):
+        numbers, arrays = outcome(*arguments)
+        return {**numbers, "beta_vae_diagonal": 10.001}, arrays
+
+    with pytest.raises(ValueError, match=r"beta_vae_diagonal was 10 and is 10\.001\).*'gradelib experiment confirm"):
+        run(tmp_path, replace(small, run=other))
+    assert len(Store(small, tmp_path).read()[1]) == 1
+    assert "stale until confirmed: one beta_vae_diagonal was 10" in running.summary(replace(small, run=other), tmp_path)
+
+
+def test_a_full_disk_leaves_the_rows_that_were_there(tmp_path, small, monkeypatch, capsys):
+    run(tmp_path, replace(small, jobs={"seed 0": JOBS["seed 0"]}))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr(experiments, "NAMES", ("small",))
+    assert cli.main(["experiment", "run", "small", "--out", str(tmp_path)]) == 2
+    assert "No space left on device." in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_missing_data_are_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    running.load_data.cache_clear()
+    assert cli.main(["experiment", "run", "mnist-blocks", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "train-images-idx3-ubyte" in said
+    assert "--source FOLDER" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "mnist-blok"], "There is no experiment called 'mnist-blok'. Did you mean 'mnist-blocks'?"),
+        (["rum", "mnist-blocks"], "There is no action called 'rum'. Did you mean 'run'?"),
+        (["confirm"], "confirm needs the name of an experiment"),
+        (["run", "mnist-blocks", "--device", "gpu"], "There is no device called 'gpu'"),
+        (["run", "mnist-blocks", "--minutes", "0"], "--minutes must be a number above 0"),
+        (["run", "mnist-blocks", "--minutes", "nan"], "--minutes must be a number above 0"),
+        (["run", "mnist-blocks", "--shard", "0/3"], "--shard must be i/N"),
+        (["confirm", "mnist-blocks", "--out", "nowhere"], "no two rows that differ in the seed alone"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(arguments, sentence, capsys):
+    assert cli.main(["experiment", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+# --- confirm
+
+
+def test_confirm_renews_the_tiny_digits_where_the_rows_hold(tmp_path, small, monkeypatch):
+    run(tmp_path)
+
+    def close(job, settings, data, device):
+        numbers, arrays = outcome(job, settings, data, device)
+        return {**numbers, "beta_vae_diagonal": numbers["beta_vae_diagonal"] + 1.2}, arrays  # the spread is 1.29
+
+    def confirm(experiment):
+        monkeypatch.setattr(experiments, "find", lambda name: experiment)
+        return running.confirm(experiment, parallel.Where(), folder=tmp_path, say=lambda sentence: None)
+
+    changed = replace(small, run=close)
+    assert confirm(changed)
+    head = Store(small, tmp_path).read()[0]
+    assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "11.2"
+    assert head["stale"] is None
+    assert not confirm(replace(small, run=far_off))
+    head = Store(small, tmp_path).read()[0]
+    assert "not within the spread" in head["stale"]
+    assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "11.2"
+
+
+def far_off(job, settings, data, device):
+    numbers, arrays = outcome(job, settings, data, device)
+    return {**numbers, "beta_vae_diagonal": numbers["beta_vae_diagonal"] + 1.4}, arrays
+
+
+# --- the digest of code
+
+
+MODULE = '''
+"""A module."""
+from small_package import other
+SCALE = 2
+def run(x):
+    return helper(x) + other.shift(x)
+def helper(x):
+    return SCALE * x
+def unused(x):
+    return x
+'''
+OTHER = "def shift(x):\n    return x - 1\n"
+KINDS = {
+    "documented": (MODULE.replace("def helper(x):", 'def helper(x):\n    """Twice x."""'), OTHER, True),
+    "annotated": (
+        MODULE.replace("helper(x):", "helper(x: float) -> float:").replace("SCALE =", "SCALE: int ="),
+        OTHER,
+        True,
+    ),
+    "commented": (MODULE.replace("SCALE * x", "SCALE * x  # twice"), OTHER, True),
+    "unused": (MODULE.replace("    return x\n", "    return -x\n"), OTHER, True),
+    "sign": (MODULE.replace("SCALE * x", "-SCALE * x"), OTHER, False),
+    "constant": (MODULE.replace("SCALE = 2", "SCALE = 3"), OTHER, False),
+    "elsewhere": (MODULE, OTHER.replace("- 1", "+ 1"), False),
+}
+
+
+def code_digest_of(folder, monkeypatch, main, other):
+    package = folder / "small_package"
+    package.mkdir()
+    for name, text in (("__init__", ""), ("main", main), ("other", other)):
+        (package / f"{name}.py").write_text(text, encoding="utf8")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.setattr(provenance, "PACKAGE", "small_package")
+        for name in [name for name in sys.modules if name.startswith("small_package")]:
+            patch.delitem(sys.modules, name)
+        provenance._module.cache_clear()
+        found = provenance.code_digest("small_package.main.run")
+        provenance._module.cache_clear()
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_digest_of_code_is_of_what_it_does(kind, tmp_path, monkeypatch):
+    main, other, same = KINDS[kind]
+    digests = []
+    for name, texts in (("a", (MODULE, OTHER)), ("b", (main, other))):
+        (tmp_path / name).mkdir()
+        digests.append(code_digest_of(tmp_path / name, monkeypatch, *texts))
+    assert (digests[0] == digests[1]) == same
+
+
+def test_the_digest_of_an_experiment_covers_its_mathematics():
+    with_everything = provenance.code_digest("gradelib.experiments.mnist_blocks.run")
+    assert with_everything != provenance.code_digest("gradelib.experiments.mnist_objectives.run")

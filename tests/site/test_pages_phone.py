@@ -1,0 +1,53 @@
+"""Every page at the width of a phone, every other one in dark mode: overflow, layout shift, axe, touch targets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+from table_of_contents import chapters, pages
+
+from benchmarks.browser import Browser
+from benchmarks.page_audit import MAX_LAYOUT_SHIFT, PHONE, axe_violations, horizontal_overflow, layout_shift
+
+# Chapters are long and have the same colours, so those of one chapter in each mode will do.
+WHOLE = "book/07-block-structure.html"
+SIZES = "return [...document.querySelectorAll(arguments[0])].map((part) => part.getBoundingClientRect().toJSON())"
+
+
+class Opened(NamedTuple):
+    """The browser with a page in it, and how much of it jumped."""
+
+    name: str
+    browser: Browser
+    shift: float
+
+
+@pytest.fixture(scope="module", params=list(enumerate(pages())), ids=lambda page: page[1])
+def opened(request, built_book, browser) -> Opened:
+    """Each page in turn: pytest runs all tests of one page before it opens the next."""
+    number, name = request.param
+    browser.emulate(width=PHONE[0], height=PHONE[1], dark=number % 2 == 1)
+    browser.open(built_book / name)
+    return Opened(name, browser, layout_shift(browser))
+
+
+def test_nothing_overflows_sideways(opened):
+    assert horizontal_overflow(opened.browser) == (PHONE[0], [])
+
+
+def test_the_layout_does_not_shift(opened):
+    assert opened.shift <= MAX_LAYOUT_SHIFT
+
+
+def test_axe_finds_no_violation(opened):
+    """Pages in dark mode; `test_pages_desktop.py` does those in light mode."""
+    if pages().index(opened.name) % 2 == 1:
+        assert axe_violations(opened.browser, whole=opened.name == WHOLE or opened.name not in chapters()) == []
+
+
+@pytest.mark.parametrize(("selector", "least"), [(".gl-slider input, .gl-words summary", 43.9), (".gl-badge", 24)])
+def test_touch_targets_are_large_enough(opened, selector, least):
+    """Sliders and their words are as high as a finger tip, 44 pixels, and badges 24 at least."""
+    for each in opened.browser.run(SIZES, selector):
+        assert min(each["width"], each["height"]) >= least
