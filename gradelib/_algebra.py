@@ -183,7 +183,7 @@ class _Polynomials:
         """The coefficients of the powers of one generator, from the constant one on."""
         parts: list[dict[tuple[int, ...], Any]] = [{} for _ in range(polynomial.degree(place) + 1)]
         for monomial, coefficient in polynomial.terms():
-            parts[monomial[place]][monomial[:place] + (0,) + monomial[place + 1 :]] = coefficient
+            parts[monomial[place]][(*monomial[:place], 0, *monomial[place + 1 :])] = coefficient
         return [self.ring.from_dict(part) for part in parts]
 
     def _logs_cancel(self, polynomial: PolyElement) -> bool:
@@ -205,7 +205,7 @@ class _Polynomials:
         return not polynomial and all(self._product_is_one(powers) for powers in shares.values())
 
     def _product_is_one(self, powers: Mapping[sp.Expr, int]) -> bool:
-        """Whether Π aᵢ^cᵢ = 1: proved in the smallest groups that a random number suggests, which keeps products short."""
+        """Whether Π aᵢ^cᵢ = 1; a random point suggests the smallest groups in which to prove it."""
         left = dict(powers)
         sizes = _logarithms(left, self.squares)
         while left:
@@ -225,12 +225,12 @@ class _Polynomials:
 
 
 def _logarithms(arguments: Iterable[sp.Expr], squares: Mapping[sp.Symbol, sp.Expr]) -> dict[sp.Expr, float]:
-    """log |aᵢ| at a random point, to see which of them may cancel."""
+    """The logarithms of |aᵢ| at a random point, to see which of them may cancel."""
     arguments = list(arguments)
     free = sorted({node for one in arguments for node in one.atoms(sp.Symbol, *_OPAQUE)}, key=str)
     rule = {node: 1.0 if node in squares else random.Random(str(node)).uniform(0.5, 2.0) for node in free}
     with mpmath.workdps(30):
-        return {one: mpmath.log(abs(mpmath.mpmathify(one.xreplace(rule).evalf(30)))) for one in arguments}
+        return {one: mpmath.log(abs(mpmath.mpmathify(sp.sympify(one.xreplace(rule)).evalf(30)))) for one in arguments}
 
 
 def _terms(exponent: sp.Expr) -> Iterable[tuple[sp.Rational, sp.Expr]]:

@@ -79,13 +79,15 @@ class Check:
         wrong = f"{self.tried} wrong variants refused" if self.tried else "no formula to vary"
         if survivors := [one.mutant for one in self.excused if one.mutant != NO_FORMULA]:
             wrong += f", {len(survivors)} excused: " + ", ".join(survivors)
-        return f"✓ {self.label} · {self.kind}{self._where} · {wrong}"
+        return f"✓ {self.label} · {self._how} · {wrong}"
 
     @property
-    def _where(self) -> str:
+    def _how(self) -> str:
         if self.evidence == "numeric":
-            return f" at {self.points} points"
-        return " for n×d = " + ", ".join(f"{n}×{d}" for n, d in self.sizes) if self.sizes else ""
+            return f"{self.kind} at {self.points} points"
+        return f"exact {self.kind}" + (
+            " for n×d = " + ", ".join(f"{n}×{d}" for n, d in self.sizes) if self.sizes else ""
+        )
 
     __repr__ = __str__
 

@@ -1,7 +1,7 @@
 """Exact checks of equations: both sides with a symbol for every entry, and their difference proved to be zero.
 
-The left side comes from its definition: a derivative, a sum, an average, an equation to be solved. A chapter computes it
-with sympy, from matrices that the check hands to a function by name:
+The left side comes from its definition: a derivative, a sum, an average, an equation to be solved. A chapter computes
+it with sympy, from matrices that the check hands to a function by name:
 
     def slope(J, H, S, D, beta):
         return sp.diff(objective(J, H, S + t * D, beta), t).subs(t, 0)
@@ -31,7 +31,7 @@ from sympy.core.function import AppliedUndef
 from gradelib import equations
 from gradelib._algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
 from gradelib.equations import Check, EquationError
-from gradelib.marker.arithmetic import Digits, Misfit, Undefined, describe
+from gradelib.marker.arithmetic import Misfit, Undefined, describe
 from gradelib.marker.compare import DIGITS, points
 from gradelib.marker.domains import ALWAYS, split
 from gradelib.marker.language import Formula, Name, Node, Number
@@ -64,14 +64,15 @@ def exact(
 ) -> Check:
     """Prove that `left` equals the formula `right`, with a symbol for every entry, at each pair of `sizes`.
 
-    `left` is a function of named sympy numbers, columns and matrices, a sympy expression or a list of them, or the typeset
-    left side as a formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands in the place of `S`.
+    `left` is a function of named sympy numbers, columns and matrices, a sympy expression or a list of them, or the
+    typeset left side as a formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands
+    in the place of `S`.
     `values` declares names: a domain as in `identity`, or a sympy object for which the name stands. Derivatives, sums
     and integrals may be handed over unevaluated. Raises EquationError where there is no proof, where both sides are
     the same expression before anything is computed, and where a mutant of `right` passes as well.
     """
     left = sp.Matrix(left) if isinstance(left, list) else left
-    return _check(label, "exact", (left,), right, solves, sizes, excuse, values)
+    return _check(label, "solution" if solves else "identity", (left,), right, solves, sizes, excuse, values)
 
 
 def by_squares(
@@ -93,7 +94,7 @@ def by_squares(
     formula = read(certificate, spec)
     if (place := _maybe_negative(formula.root, spec)) is not None:
         raise EquationError(f"{label}: the certificate is not seen to be positive in {Formula(place).text}.")
-    return _check(label, "exact, by squares", (larger, smaller), certificate, "", sizes, excuse, values)
+    return _check(label, "inequality", (larger, smaller), certificate, "", sizes, excuse, values)
 
 
 def expectation(polynomial: Any, noise: Sequence[sp.Symbol], moment: Callable[[int], Any] | None = None) -> sp.Expr:
@@ -137,8 +138,10 @@ def _check(
         cases = [_case(sides, formula, solves, size, domains, given) for size in sizes]
         for case in cases:
             _prove(case, formula)
-    except (_NoProof, Misfit, Undefined, AlgebraError) as error:
+    except _NoProof as error:
         raise EquationError(f"{label} {error}") from None
+    except (Misfit, Undefined, AlgebraError) as error:
+        raise EquationError(f"{label}: {error}") from None
     tried, same, survivors = _try_mutants(cases, formula, spec, given)
     return Check(
         label=label,
@@ -301,19 +304,24 @@ class _Case:
             value = right.evaluate(values, DIGITS)
             _same_shape(self.left if self.unknown is None else self.unknown, value)
             with mpmath.workdps(DIGITS):
-                if self.unknown is None:
-                    a, b = self._left_at_points[index], _flat(value)
-                else:
-                    found = dict(zip(_flat(self.unknown), _flat(value), strict=True))
-                    twice = [found[symbol] - entry for symbol, entry in zip(_flat(self.unknown), _flat(value), strict=True)]
-                    a, b = [*self._run(*place, *found.values()), *twice], None
-                gaps = [abs(x - y) for x, y in zip(a, b or [0] * len(a), strict=True)]
-                size = max(map(abs, [*a, *b])) if b else 1
-            if not max(gaps) <= _EXACT * max(size, 1e-6):
-                sides = {"left": a, "right": b} if b else {"it leaves": a}
-                shown = "; ".join(f"{name} = {[round(float(x), 6) for x in side]}" for name, side in sides.items())
+                a, b = self._sides(index, place, _flat(value))
+                gap = max(abs(x - y) for x, y in zip(a, b, strict=True))
+                size = 1 if self.unknown is not None else max(1e-6, *map(abs, [*a, *b]))
+            if not gap <= _EXACT * size:
+                shown = "; ".join(
+                    f"{name} = {[round(float(x), 6) for x in side]}" for name, side in (("left", a), ("right", b))
+                )
                 return f"at a rational point with {self.where}, {shown}."
         return None
+
+    def _sides(self, index: int, place: Sequence[Any], value: list[Any]) -> tuple[list[Any], list[Any]]:
+        """What must be equal where the right side has the entries `value`."""
+        if self.unknown is None:
+            return self._left_at_points[index], value
+        names = _flat(self.unknown)
+        found = dict(zip(names, value, strict=True))
+        left = self._run(*place, *found.values())
+        return [*left, *(found[name] for name in names)], [*(0 * one for one in left), *value]
 
     @cached_property
     def _symbols(self) -> list[sp.Symbol]:
@@ -336,8 +344,8 @@ class _Case:
         rng = np.random.default_rng(seed)
         for symbol in self._symbols:
             sign = 1.0 if symbol.is_positive else rng.choice([-1.0, 1.0])
-            size = 1.0 if symbol in self.squares else rng.integers(16, 160) / 64
-            numbers.setdefault(symbol, sign * size)
+            number = (-1.0) ** seed if symbol in self.squares else sign * rng.integers(16, 160) / 64
+            numbers.setdefault(symbol, number)
         place = [mpmath.mpf(numbers[symbol]) for symbol in self._symbols]
         return place, {name: self._number(value, place) for name, value in self.values.items()}
 
@@ -347,7 +355,7 @@ class _Case:
             entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
             result.flat = [mpmath.mpf(entry) for entry in entries]
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
-            raise Undefined(f"does not hold: a name has no real value at a point with {self.where}.") from None
+            raise Undefined(f"a name has no real value at a point with {self.where}.") from None
         return result if np.shape(value) else result[()]
 
     @cached_property
@@ -359,7 +367,7 @@ class _Case:
         try:
             return [mpmath.mpf(entry) for entry in self._program(*numbers)]
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
-            raise Undefined(f"does not hold: the left side has no real value at a point with {self.where}.") from None
+            raise Undefined(f"the left side has no real value at a point with {self.where}.") from None
 
     @cached_property
     def _left_at_points(self) -> list[list[Any]]:
@@ -425,4 +433,4 @@ def _flat(value: Any) -> list[Any]:
 
 def _same_shape(a: Any, b: Any) -> None:
     if np.shape(a) != np.shape(b):
-        raise Misfit(f"does not hold: the left side is {describe(a)}, the right side {describe(b)}.")
+        raise Misfit(f"the left side is {describe(a)}, the right side {describe(b)}.")
