@@ -48,7 +48,7 @@ class _Polynomials:
         self.generators: dict[tuple[str, sp.Expr], int] = {}  # in the order in which one rests on the other
         self.units: dict[sp.Expr, int] = {}  # exp(m/u) is the generator of exp(k·m/u)
         self.squares = squares
-        expression = expression.doit()
+        expression = expression.doit().replace(_is_root_of_a_sum, _primitive_root)
         self.expression = sp.expand_trig(expression) if expression.has(sp.sin, sp.cos) else expression
         for node in self.expression.atoms(sp.exp):
             for factor, monomial in _terms(node.exp):
@@ -151,7 +151,12 @@ class _Polynomials:
         polynomial = self.write(self.expression)
         for kind, key in reversed(self.generators):
             polynomial = self._without(polynomial, kind, key)
-        return not polynomial or self._logs_cancel(polynomial)
+        return not polynomial or self._logs_cancel(polynomial) or self._vanishes_with_split_logs()
+
+    def _vanishes_with_split_logs(self) -> bool:
+        """The same once log(ab) is log a + log b, which is true of the absolute values."""
+        split_logs = sp.expand_log(self.expression, force=True)
+        return split_logs != self.expression and is_zero(split_logs, self.squares)
 
     def _without(self, polynomial: PolyElement, kind: str, key: sp.Expr) -> PolyElement:
         """The polynomial after the relation of one generator: zero exactly where it was zero before."""
@@ -228,9 +233,19 @@ def _logarithms(arguments: Iterable[sp.Expr], squares: Mapping[sp.Symbol, sp.Exp
     """The logarithms of |aᵢ| at a random point, to see which of them may cancel."""
     arguments = list(arguments)
     free = sorted({node for one in arguments for node in one.atoms(sp.Symbol, *_OPAQUE)}, key=str)
-    rule = {node: 1.0 if node in squares else random.Random(str(node)).uniform(0.5, 2.0) for node in free}
+    rule = {node: 1 if node in squares else sp.Rational(random.Random(str(node)).randint(64, 256), 128) for node in free}
     with mpmath.workdps(30):
         return {one: mpmath.log(abs(mpmath.mpmathify(sp.sympify(one.xreplace(rule)).evalf(30)))) for one in arguments}
+
+
+def _is_root_of_a_sum(node: sp.Basic) -> bool:
+    return isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer and isinstance(node.base, sp.Add)
+
+
+def _primitive_root(node: sp.Pow) -> sp.Expr:
+    """√(a/2 + b/2) as √½·√(a + b), so that roots of multiples share a generator."""
+    number, base = sp.expand(node.base).primitive()
+    return number**node.exp * base**node.exp
 
 
 def _terms(exponent: sp.Expr) -> Iterable[tuple[sp.Rational, sp.Expr]]:

@@ -49,6 +49,9 @@ def gradient(J, H, S, beta):
         sp.cos(2 * x) + 2 * sp.sin(x) ** 2 - 1,
         sp.E * sp.exp(a) - sp.exp(a + 1),
         sp.pi * a - a * sp.pi,
+        sp.sqrt(a / 2 + b / 2) * sp.sqrt(2) - sp.sqrt(a + b),
+        (a + b) * sp.log(x / y) - a * sp.log(x / 2) - b * sp.log(x * a) + b * sp.log(2 * a * y) + a * sp.log(y / 2)
+        - b * sp.log(2),
     ],
 )
 def test_what_is_zero_is_proved(zero):
