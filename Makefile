@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-RUN := $(shell find gradelib -name '*.py') book/extensions/page/offline.py book/extensions/notebooks/execution.py
+RUN := $(shell find gradelib -name '*.py') book/extensions/notebooks/execution.py
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf test notebooks words experiments bench pages lint clean
+.PHONY: help install book pdf test notebooks words experiments bench gpu pages lint clean
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,8 +27,9 @@ pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
 test: $(INSTALLED)  ## run every test, the notebooks included
 	$(BIN)/python -m pytest --nbval
 
-notebooks: $(INSTALLED)  ## write and run book/*.ipynb from book/*.md
-	$(BIN)/python -m book.extensions.notebooks.export
+notebooks: _build/.written  ## write book/*.ipynb from book/*.md, with the outputs of the book
+	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick --builder custom --custom-builder notebooks
+	cp _build/notebooks/book/*.ipynb book
 
 words: $(INSTALLED)  ## write them again after a change of words alone, running nothing
 	$(BIN)/python -m book.extensions.notebooks.export --keep-outputs
@@ -38,6 +39,9 @@ experiments: $(INSTALLED)  ## do the recorded runs that are missing (SOURCE=fold
 
 bench: $(INSTALLED)  ## measure speed and memory, as ratios
 	$(BIN)/python -m benchmarks
+
+gpu: $(INSTALLED)  ## measure on a GPU for at most eight minutes, into gpu.json (SOURCE=folder of MNIST for rows, too)
+	$(BIN)/python -m benchmarks.gpu $(if $(SOURCE),--source "$(SOURCE)")
 
 pages: book  ## measure every page in headless Chromium
 	$(BIN)/python -m benchmarks.page_audit

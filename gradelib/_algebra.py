@@ -21,8 +21,9 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.polys.rings import PolyElement, PolyRing
 
-from gradelib.marker.arithmetic import Arithmetic, Misfit
+from gradelib.marker.arithmetic import Arithmetic
 from gradelib.marker.domains import split
+from gradelib.marker.language import ShapeError
 
 _TINY = 1e-12
 _OPAQUE = (AppliedUndef, sp.Derivative, sp.Subs)
@@ -233,13 +234,17 @@ def _logarithms(arguments: Iterable[sp.Expr], squares: Mapping[sp.Symbol, sp.Exp
     """The logarithms of |aᵢ| at a random point, to see which of them may cancel."""
     arguments = list(arguments)
     free = sorted({node for one in arguments for node in one.atoms(sp.Symbol, *_OPAQUE)}, key=str)
-    rule = {node: 1 if node in squares else sp.Rational(random.Random(str(node)).randint(64, 256), 128) for node in free}
+    rule = {
+        node: 1 if node in squares else sp.Rational(random.Random(str(node)).randint(64, 256), 128) for node in free
+    }
     with mpmath.workdps(30):
         return {one: mpmath.log(abs(mpmath.mpmathify(sp.sympify(one.xreplace(rule)).evalf(30)))) for one in arguments}
 
 
 def _is_root_of_a_sum(node: sp.Basic) -> bool:
-    return isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer and isinstance(node.base, sp.Add)
+    return (
+        isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer and isinstance(node.base, sp.Add)
+    )
 
 
 def _primitive_root(node: sp.Pow) -> sp.Expr:
@@ -275,17 +280,19 @@ class Symbolic(Arithmetic):
 
     def divide(self, a: Any, b: Any) -> Any:
         if np.ndim(b) == 2:
-            raise Misfit("one cannot divide by a matrix; use inv and say on which side it stands.")
+            raise ShapeError("shape_divide_matrix")
         return a / b
-
-    def sqrt(self, x: Any) -> Any:
-        return _each(sp.sqrt, x)
-
-    def log(self, x: Any) -> Any:
-        return _each(sp.log, x)
 
     def exp(self, x: Any) -> Any:
         return _each(sp.exp, x)
+
+    def ln(self, x: Any) -> Any:
+        return _each(sp.log, x)
+
+    def root(self, x: Any) -> Any:
+        return _each(sp.sqrt, x)
+
+    log, sqrt = ln, root  # whether a symbol may stand there is asked at points
 
     def raise_to(self, a: Any, b: Any) -> Any:
         return a**b

@@ -8,7 +8,9 @@ at once whether a value went wrong, and only then is the step done again with `c
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import debug_unwrap
@@ -39,11 +41,11 @@ def finite(*, check_values: bool = True, **tensors: Tensor) -> None:
             raise ValueError(f"{name} holds NaN or infinity; look at the step that made it.")
 
 
-def whole(name: str, value: int, least: int = 1) -> int:
-    """Return `value` if it is a whole number of at least `least`; otherwise raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def whole(name: str, value: int | np.integer[Any], least: int = 1) -> int:
+    """Return `value` if it is a whole number of at least `least`, numpy's too; otherwise raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, but it is {value!r}.")
-    return value
+    return int(value)
 
 
 def latents(name: str, tensor: Tensor) -> int:
@@ -93,4 +95,4 @@ def entries(tensor: Tensor) -> Tensor:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)

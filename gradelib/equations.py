@@ -29,7 +29,7 @@ from gradelib import records
 from gradelib._names import one_of
 from gradelib.marker.compare import ACCEPT, DIGITS, POINTS_PER_SIZE, SIZES, equivalent, points
 from gradelib.marker.domains import ALWAYS, NOTATION, Point
-from gradelib.marker.language import Formula, Misfit, Undefined
+from gradelib.marker.language import Formula, ShapeError, UndefinedError
 from gradelib.marker.mutation import mutants
 from gradelib.marker.reading import read
 
@@ -271,7 +271,7 @@ def _refusal(test: Test, a: Side, b: Side) -> str | None:
     """Why the claim fails; a side that has no value, or a shape that does not fit, is a failure too."""
     try:
         return test(a, b)
-    except (Misfit, Undefined) as error:
+    except (ShapeError, UndefinedError) as error:
         return str(error)
 
 

@@ -31,10 +31,10 @@ from sympy.core.function import AppliedUndef
 from gradelib import equations
 from gradelib._algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
 from gradelib.equations import Check, EquationError
-from gradelib.marker.arithmetic import Misfit, Undefined, describe
+from gradelib.marker.arithmetic import describe
 from gradelib.marker.compare import DIGITS, points
 from gradelib.marker.domains import ALWAYS, split
-from gradelib.marker.language import Formula, Name, Node, Number
+from gradelib.marker.language import Formula, Name, Node, Number, ShapeError, UndefinedError
 from gradelib.marker.mutation import mutants
 from gradelib.marker.reading import read
 
@@ -138,9 +138,9 @@ def _check(
         cases = [_case(sides, formula, solves, size, domains, given) for size in sizes]
         for case in cases:
             _prove(case, formula)
-    except _NoProof as error:
+    except _NoProofError as error:
         raise EquationError(f"{label} {error}") from None
-    except (Misfit, Undefined, AlgebraError) as error:
+    except (_NoValueError, ShapeError, UndefinedError, AlgebraError) as error:
         raise EquationError(f"{label}: {error}") from None
     tried, same, survivors = _try_mutants(cases, formula, spec, given)
     return Check(
@@ -156,21 +156,25 @@ def _check(
     )
 
 
-class _NoProof(ValueError):  # noqa: N818 - the end of a sentence that begins with the label
-    """The claim is wrong, or this algebra has no proof of it."""
+class _NoProofError(ValueError):
+    """The claim is wrong, or this algebra has no proof of it; the message goes on after the label."""
+
+
+class _NoValueError(ValueError):
+    """A side has no real value at a point, or another shape than the other side."""
 
 
 def _prove(case: _Case, right: Formula) -> None:
-    """Raise `_NoProof` unless the claim holds at rational points, and then in the polynomial ring too."""
+    """Raise `_NoProofError` unless the claim holds at rational points, and then in the polynomial ring too."""
     if failure := case.refusal(right):
-        raise _NoProof(f"does not hold: {failure}")
+        raise _NoProofError(f"does not hold: {failure}")
     if case.restates(right):
-        raise _NoProof(
+        raise _NoProofError(
             "proves nothing: both sides are one expression before anything is computed. Hand over the derivative, sum "
             "or integral unevaluated, or with `solves` the equation that the right side solves."
         )
     if not all(is_zero(entry, case.squares) for entry in case.difference(right)):
-        raise _NoProof(f"holds at rational points with {case.where}, but this algebra has no proof of it.")
+        raise _NoProofError(f"holds at rational points with {case.where}, but this algebra has no proof of it.")
 
 
 def _try_mutants(
@@ -192,7 +196,7 @@ def _try_mutants(
 def _refuses(case: _Case, mutant: Formula) -> bool:
     try:
         return case.refusal(mutant) is not None
-    except (Misfit, Undefined):
+    except (_NoValueError, ShapeError, UndefinedError):
         return True
 
 
@@ -355,7 +359,7 @@ class _Case:
             entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
             result.flat = [mpmath.mpf(entry) for entry in entries]
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
-            raise Undefined(f"a name has no real value at a point with {self.where}.") from None
+            raise _NoValueError(f"a name has no real value at a point with {self.where}.") from None
         return result if np.shape(value) else result[()]
 
     @cached_property
@@ -367,7 +371,7 @@ class _Case:
         try:
             return [mpmath.mpf(entry) for entry in self._program(*numbers)]
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
-            raise Undefined(f"the left side has no real value at a point with {self.where}.") from None
+            raise _NoValueError(f"the left side has no real value at a point with {self.where}.") from None
 
     @cached_property
     def _left_at_points(self) -> list[list[Any]]:
@@ -433,4 +437,4 @@ def _flat(value: Any) -> list[Any]:
 
 def _same_shape(a: Any, b: Any) -> None:
     if np.shape(a) != np.shape(b):
-        raise Misfit(f"the left side is {describe(a)}, the right side {describe(b)}.")
+        raise _NoValueError(f"the left side is {describe(a)}, the right side {describe(b)}.")

@@ -23,8 +23,8 @@ def push(g: Function, z: Tensor, directions: Tensor, *, check_values: bool = Tru
     `z` is (…, d), `directions` (k, …, d) → (…, n) and (k, …, n). The first axis of z may be longer than that of the
     directions: then only the first examples are differentiated. A decoder with a method `push` of its own, such as
     `networks.MLP`, is asked for it, which is cheaper; any other is differentiated by `torch.func.jvp`.
-    Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes. With `check_values`
-    false, it looks at shapes only, as all functions here that take it.
+    Raises ValueError for NaN, for directions that do not fit z, or where g mixes up its batch axes or its examples (see
+    `refuse_mixing`). With `check_values` false, it looks at shapes only, as all functions here that take it.
     """
     _input.finite(z=z, directions=directions, check_values=check_values)
     _input.latents("z", z)
@@ -33,6 +33,8 @@ def push(g: Function, z: Tensor, directions: Tensor, *, check_values: bool = Tru
             f"The directions must be (k, …, d) where z is (…, d), but they are {tuple(directions.shape)} and z is "
             f"{tuple(z.shape)}."
         )
+    if check_values:
+        refuse_mixing(g, z)
     value, pushed = g.push(z, directions) if hasattr(g, "push") else _push_through_torch(g, z, directions)
     if value.ndim != z.ndim or value.shape[:-1] != z.shape[:-1]:
         raise ValueError(
@@ -40,6 +42,28 @@ def push(g: Function, z: Tensor, directions: Tensor, *, check_values: bool = Tru
             f"{tuple(value.shape)}."
         )
     return value, pushed
+
+
+def refuse_mixing(g: Function, z: Tensor) -> None:
+    """Raise ValueError where the value of g at an example depends on the others in its batch, or on chance.
+
+    So do a mean or softmax over the batch, batch normalisation and dropout in training mode; the columns of a Jacobian
+    would then be sums over examples. `z` is (batch, …, d): all examples but the first are moved, and g must give the
+    first the same value as before. Of a single example (d) it is asked twice.
+    """
+    moved = z if z.ndim < 2 else torch.cat([z[:1], 2 * z[1:] + 1])
+    with torch.no_grad():
+        before, after = (_input.entries(g(points)) for points in (z, moved))
+    if before.ndim != z.ndim or before.shape[:-1] != z.shape[:-1]:
+        return  # the caller says what is wrong with such a g
+    first = slice(None) if z.ndim < 2 else slice(1)
+    # By rounding, a matrix product of the same rows may differ a little.
+    if (before[first] - after[first]).abs().max() > before[first].abs().max() * torch.finfo(before.dtype).eps ** 0.6:
+        raise ValueError(
+            "g must treat each example on its own, but its value at the first one depends on the others in the batch, "
+            "or on chance. Is there a mean or softmax over the batch, batch normalisation or dropout? For the last "
+            "two, call eval() on the network."
+        )
 
 
 def _push_through_torch(g: Function, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,7 +31,6 @@ from gradelib._options import whole_number
 
 if TYPE_CHECKING:
     from distributed import Client
-    from tqdm import tqdm
 
 Job = TypeVar("Job")
 R = TypeVar("R")
@@ -98,16 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def where_from(options: argparse.Namespace) -> Where:
     """What the options say; raises ValueError, with one sentence, where they make no sense."""
-    workers = whole_number("--workers", options.workers, least=1)
-    return Where(options.backend, workers, options.scheduler, _read_shard(options.shard))
-
-
-def _read_shard(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    if not (found := re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)):
-        raise ValueError(_shard_must_be(text))
-    return int(found[1]), int(found[2])
+    shard = None
+    if options.shard is not None:
+        if not (found := re.fullmatch(r"(\d+)/(\d+)", options.shard, re.ASCII)):
+            raise ValueError(_shard_must_be(options.shard))
+        shard = int(found[1]), int(found[2])
+    return Where(options.backend, whole_number("--workers", options.workers, least=1), options.scheduler, shard)
 
 
 def _shard_must_be(text: str) -> str:
@@ -135,10 +130,13 @@ def run_jobs(
     raises ends the run. Raises ConnectionError where the scheduler cannot be reached or goes away, ImportError without
     Dask, RuntimeError where the cluster has no worker.
     """
+    from tqdm.auto import tqdm
+
     mine = where.part_of(jobs)
     left = {key: partial(_attempt, function, key, job) for key, job in mine.items() if key not in done}
     failures: dict[str, Failure] = {}
-    bar = _progress_bar(label, quiet, initial=len(mine) - len(left), total=len(mine))
+    hidden = True if quiet or os.environ.get("TQDM_DISABLE") else None  # None: hidden where no terminal is
+    bar = tqdm(desc=label, initial=len(mine) - len(left), total=len(mine), disable=hidden)
     with bar, closing(_outcomes(left, where)) as outcomes:
         for key, outcome in outcomes:
             if isinstance(outcome, Failure):
@@ -270,13 +268,6 @@ def _connect(address: str) -> Client:
     return client
 
 
-def _progress_bar(label: str, quiet: bool, *, initial: int, total: int) -> tqdm:
-    from tqdm.auto import tqdm
-
-    hidden = True if quiet or os.environ.get("TQDM_DISABLE") else None  # None: hidden where no terminal is
-    return tqdm(desc=label, initial=initial, total=total, disable=hidden)
-
-
 # --- results in a folder of JSON files
 
 
@@ -293,16 +284,16 @@ def run_all(
 
     A job that has its file is not run again (resume). Returns what the folder holds in the end, by key and in the order
     of `jobs`: the results of all shards so far. The file of a job that failed has a sentence under `FAILURE`, and the
-    next call tries it again. Raises ValueError for a key that can name no file, and what `run_jobs` raises.
+    next call tries it again. Keys must be good for names of files. Raises what `run_jobs` raises.
     """
-    files = {key: path_of(folder, key) for key in jobs}
+    files = {key: folder / f"{key}.json" for key in jobs}
     folder.mkdir(parents=True, exist_ok=True)
     failures = run_jobs(
         partial(_encoded, function),
         jobs,
         where,
         record=lambda key, text: write_atomically(files[key], text),
-        done={key for key, file in files.items() if _is_done(file)},
+        done={key for key, file in files.items() if FAILURE not in (read(file) or {FAILURE: "no file"})},
         label=label,
         quiet=quiet,
     )
@@ -310,13 +301,6 @@ def run_all(
         write_atomically(files[key], as_json({FAILURE: failure.sentence, "traceback": failure.traceback}))
     found = {key: read(file) for key, file in files.items()}
     return {key: result for key, result in found.items() if result is not None}
-
-
-def path_of(folder: Path, key: str) -> Path:
-    """The file of a key's result; raises ValueError for a key that can name no file on some system."""
-    if not re.fullmatch(r"\w[\w .-]{0,99}", key):
-        raise ValueError(f"A job is named by at most 100 letters, digits, points and dashes, but not {key!r}.")
-    return folder / f"{key}.json"
 
 
 def read(path: Path) -> Result | None:
@@ -336,8 +320,3 @@ def as_json(result: Mapping[str, Any]) -> str:
 def _encoded(function: Callable[[Job], Result], job: Job) -> str:
     """The result as text, made in the worker, so that what JSON cannot hold is the failure of this job alone."""
     return as_json(function(job))
-
-
-def _is_done(path: Path) -> bool:
-    result = read(path)
-    return result is not None and FAILURE not in result

@@ -7,6 +7,7 @@ import inspect
 import io
 import math
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -145,10 +146,10 @@ def fit(
     how = (objective, options, likelihood, beta, seed, noise_seed, batch_size, learning_rate, _name_of(optimiser))
     generator = torch.Generator().manual_seed(seed)
     other = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
-    rows, price = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
+    rows, beta_there = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
 
     def losses_of(chosen: Tensor, noise: Tensor, check_values: bool = False) -> Tensor:
-        return loss(model, rows[chosen], noise, price, check_values=check_values).unsqueeze(0)
+        return loss(model, rows[chosen], noise, beta_there, check_values=check_values).unsqueeze(0)
 
     def look_at(_: int, chosen: Tensor, noise: Tensor) -> Tensor:
         return losses_of(chosen, noise, check_values=True)
@@ -261,7 +262,13 @@ class _Checkpoint:
         """Put everything back to where the file has it; return the number of steps that are done."""
         if not self.path or not self.path.exists():
             return 0
-        state = torch.load(self.path, map_location=parameters[0].device, weights_only=True)
+        try:
+            state = torch.load(self.path, map_location=parameters[0].device, weights_only=True)
+            lost = {"run", "step", "parameters", "generators", "history", *parts} - {*state}
+        except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError):
+            lost = {"everything"}
+        if lost:
+            raise ValueError(f"The file {self.path} is no whole checkpoint; remove it, and the run begins anew.")
         if state["run"] != self._run_of(parameters, history):
             raise ValueError(f"The checkpoint {self.path} belongs to another run; remove it or choose another file.")
         with torch.no_grad():
@@ -315,6 +322,10 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
+    if objective != "beta_vae":  # the others take derivatives of the decoder, one example at a time
+        for model in models:
+            codes = torch.randn(2, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+            geometry.refuse_mixing(model.decoder, codes.to(next(model.decoder.parameters(), x).device))
     checking = likelihood or Gaussian()
     quick = replace(checking, check_values=False) if isinstance(checking, Gaussian | Bernoulli) else checking
 

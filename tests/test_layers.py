@@ -14,12 +14,12 @@ MODULES = sorted((ROOT / "gradelib").rglob("*.py"))
 
 # Every module or package of `gradelib`, by room. Those with an underscore in front are foundations, too.
 ROOMS = {
-    "foundations": {"parallel"},
+    "foundations": {"parallel", "records"},
     "marker": {"marker"},
     "exercises": {"exercises"},
     "mathematics": {"likelihoods", "posteriors", "geometry", "objectives", "networks"},
     "models": {"datasets", "optimisers", "training", "evaluation"},
-    "evidence": {"equations", "claims"},
+    "evidence": {"equations", "claims", "mime_renderer"},
     "figures": {"figures"},
     "experiments": {"experiments"},
     "classroom": {"classroom"},

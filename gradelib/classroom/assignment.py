@@ -177,8 +177,8 @@ def _excerpt(cells: Sequence[NotebookNode], plan: Plan, page: str) -> list[Noteb
     title = next(cell for cell in cells if cell.cell_type == "markdown").source.partition("\n")[0]
     words = f"{title}\n\nThe exercises of this chapter. Everything else stands [in the book]({url}{page}.html)."
     imports = "import torch\n\nfrom gradelib import check\n\ntorch.set_default_dtype(torch.float64)"
-    if all(exercises.get(name).answer for name in plan.marked):
-        imports = "from gradelib import check"  # formulas need no torch
+    if all(exercises.get(name).function is None for name in plan.marked):
+        imports = "from gradelib import check"  # formulas and choices need no torch
     return [cells[0], _named(new_markdown_cell(words), "title"), _named(new_code_cell(imports), "imports"), *chosen]
 
 

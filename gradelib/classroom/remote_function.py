@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from gradelib.classroom.protocol import (
     unpack,
 )
 from gradelib.marker import guard
-from gradelib.marker.failure import Elsewhere, Failure
+from gradelib.marker.failure import Failure, RemoteError
 
 _DTYPES = (
     *("float64", "float32", "float16", "bfloat16", "complex64", "complex128", "bool", "uint8"),
@@ -43,13 +42,12 @@ class RemoteFunction:
         self._channel, self._left = channel, seconds
         if (signature := _signature(about.get("parameters"))) is not None:
             self.__signature__ = signature
-        names = {key: tuple(_names(about.get(key))) for key in ("outside", "inside")}
-        self.__code__ = SimpleNamespace(co_names=names["outside"], co_varnames=names["inside"])
+        self.names_outside = frozenset(_names(about.get("outside")))
 
     def __call__(self, *arguments: Any) -> Any:
         reply = self._ask({"call": [_sent(argument) for argument in arguments]})
         if "raised" in reply:
-            raise Elsewhere(_failure(reply["raised"]))
+            raise RemoteError(_failure(reply["raised"]))
         for position in expect(reply.get("changed"), list, len(arguments)):
             _mark_mutated(arguments, position)
         result = _result(expect(reply.get("value"), dict))
@@ -62,7 +60,7 @@ class RemoteFunction:
         """The gradient in each argument of the last call, from that in its result."""
         reply = self._ask({"gradients": _packed(gradient)})
         if "raised" in reply:
-            raise Elsewhere(_failure(reply["raised"]))
+            raise RemoteError(_failure(reply["raised"]))
         found = expect(reply.get("gradients"), list, len(arguments))
         if len(found) != len(arguments):
             raise ProtocolError
@@ -88,14 +86,14 @@ class _Remote(torch.autograd.Function):
         return None, None, *ctx.function.gradients(gradient, ctx.arguments)
 
 
-def run(work: Callable[[], guard.Report], seconds: float) -> guard.Report:
+def run(work: Callable[[], Any], seconds: float) -> Any:
     """In the place of `guard.run`: nothing of the learner runs in this process, so nothing needs to be ended here."""
     try:
         return work()
     except ChannelTimeoutError:
-        raise guard.TooLong from None
+        raise guard.TimeLimitError(guard.SECONDS) from None
     except (ChannelClosedError, Exception):  # an exception ends the child of `guard.run`, too
-        raise guard.Crashed from None
+        raise guard.CrashError from None
 
 
 def _signature(parameters: Any) -> inspect.Signature | None:

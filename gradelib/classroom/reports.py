@@ -183,7 +183,7 @@ def _item(name: str, everyone: Sequence[Marked]) -> dict[str, Any]:
     return {
         "exercise": name,
         "chapter": _chapters()[name],
-        "prompt": exercise.prompt,
+        "prompt": exercise.question,
         "out_of": exercise.points,
         **{state: states[state] for state in WORDS},
         "unmarked": len(everyone) - len(marks),
@@ -214,7 +214,7 @@ def _learner_page(data: Mapping[str, Any]) -> str:
         {
             **mark,
             "chapter": _chapters()[mark["exercise"]],
-            "prompt": exercises.get(mark["exercise"]).prompt,
+            "prompt": exercises.get(mark["exercise"]).question,
             "verdict": Markup(Result(**mark)._repr_html_()),  # which escapes what it shows
         }
         for mark in data["marks"]

@@ -23,8 +23,8 @@ from typing import Any
 from gradelib.classroom import slicing
 from gradelib.classroom.protocol import MOST_ENTRIES, Channel, ChannelClosedError, entries, pack, unpack
 from gradelib.marker.failure import Failure
-from gradelib.marker.language import Formula, Unreadable
-from gradelib.marker.reading import is_blank, read, type_name
+from gradelib.marker.language import Formula, UnreadableError
+from gradelib.marker.reading import choice_text, is_blank, outside_names, read, type_name
 
 _TASK_BYTES = 2**26
 
@@ -127,10 +127,10 @@ def _serialized(answer: Any, names: Sequence[str]) -> dict[str, Any]:
     try:
         if is_blank(answer):
             return {"blank": True}
-        if type(answer) is str:
-            return {"text": answer[:100_000]}
+        if (text := choice_text(answer)) is not None:
+            return {"text": text[:100_000]}
         found = read(answer, names)
-    except Unreadable as error:
+    except UnreadableError as error:
         return {"unreadable": str(error)}
     except Exception:
         return {"unreadable": ""}
@@ -139,12 +139,10 @@ def _serialized(answer: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def _function_description(function: Callable[..., Any]) -> dict[str, Any]:
     """What the marker wants to know of a function before it calls it."""
-    code = getattr(function, "__code__", None)
     return {
         "module": str(getattr(function, "__module__", "")),
         "parameters": _parameters(function),
-        "outside": list(getattr(code, "co_names", ())),
-        "inside": list(getattr(code, "co_varnames", ())),
+        "outside": sorted(outside_names(function)),
     }
 
 

@@ -22,19 +22,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import gradelib
+from gradelib import _kernel
 from gradelib.classroom import seccomp
-from gradelib.parallel import ONE_THREAD
 
 _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside the system's and Python's own folders
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 # Allow-list: what `gradelib.equations` needs, which is part of the chapters; the rest of `marker` stays outside.
-_PUBLIC_MARKER_MODULES = ("__init__", "arithmetic", "compare", "domains", "failure", "language", "mutation", "reading")
+_PUBLIC_MARKER_MODULES = (
+    *("__init__", "arithmetic", "compare", "domains", "failure"),
+    *("language", "mutation", "parser", "reading", "vocabulary"),
+)
 _NOBODY = 65534
 _ENVIRONMENT = {
-    **ONE_THREAD,
+    **_kernel.ENVIRONMENT,
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
-    **{"MPLBACKEND": "agg", "TQDM_DISABLE": "1", "GRADELIB_STATIC": "1"},
+    **{"MPLBACKEND": "agg"},
 }
 _START = (
     "import sys; sys.path += sys.argv[2:]; sys.dont_write_bytecode = True; "
@@ -235,7 +238,7 @@ def _mask(place: Path) -> list[str]:
 def _bind_public_package() -> list[str]:
     """Our own package without what gives answers away."""
     source, place = Path(gradelib.__file__).resolve().parent, _PACKAGES / "book" / "gradelib"
-    files = [f"{name}.py" for name in _PUBLIC_MARKER_MODULES]
+    files = [*(f"{name}.py" for name in _PUBLIC_MARKER_MODULES), "language.json"]
     return [
         *_bind_read_only(source, place),
         *_mask(place / "exercises"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,6 +138,45 @@ EXERCISES = [
                 "ratio for share",
             ),
             Mistake(lambda J: off_diagonal_share(J).sqrt(), "A share of squares, or its root?", "root"),
+        ),
+    ),
+    Exercise(
+        id="what-training-leaves",
+        prompt=(
+            "A VAE with a block-diagonal posterior and a non-linear decoder is trained until nothing changes any more. "
+            "What is then true of P(x) = I − JᵀHJ/β, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "every image": "P(x) is block-diagonal for every image x.",
+                "on average": "P(x) has entries off the blocks, but their mean over the images must be zero.",
+                "may stay": "P(x) may have entries off the blocks, and their mean need not be zero.",
+            },
+            reasons={
+                "free rotation": "A rotation of the latents makes all P(x) block-diagonal at once, and costs nothing.",
+                "trade": "One rotation serves all images; what else lowers the price changes pictures or codes.",
+                "determinant": "The determinant of P(x) is the same in all rotated latents.",
+            },
+            right=("may stay", "trade"),
+            hints={
+                ("every image", "free rotation"): "Do the matrices P(x) of two images commute if the decoder bends?",
+                (
+                    "every image",
+                    "trade",
+                ): "If lowering the price costs something, does an optimum pay it in full?",
+                ("every image", "determinant"): "Does the determinant of P(x) alone say anything about its blocks?",
+                (
+                    "on average",
+                    "free rotation",
+                ): "Your reason would do more than make a mean zero. Does it hold?",
+                ("on average", "trade"): "Which term of the loss looks at a mean over images before it is squared?",
+                ("on average", "determinant"): "A determinant belongs to one image. Where would a mean come from?",
+                ("may stay", "free rotation"): "With such a rotation, would an optimum leave anything off the blocks?",
+                ("may stay", "determinant"): (
+                    "That is true, and shows that the full family does not care. Who pays in the block family?"
+                ),
+            },
         ),
     ),
 ]

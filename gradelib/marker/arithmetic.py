@@ -7,56 +7,13 @@ transpose is a matrix with one row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import numpy as np
 
-# Whether each function works on a number or vector, a vector, a matrix, or a square matrix.
-FUNCTIONS = {
-    "T": "vector or matrix",
-    "inv": "square matrix",
-    "tr": "square matrix",
-    "det": "square matrix",
-    "logdet": "square matrix",
-    "diag": "vector or matrix",
-    "norm2": "vector",
-    "frob2": "matrix",
-    "colnorm2": "matrix",
-    "rownorm2": "matrix",
-    "sum": "vector or matrix",
-    "prod": "vector",
-    "exp": "number or vector",
-    "log": "number or vector",
-    "sqrt": "number or vector",
-}
-
-_INSTEAD = {
-    ("inv", 0): "write 1/x for a number",
-    ("inv", 1): "write 1/x for each entry of a vector",
-    ("norm2", 2): "the squared norm of a matrix is frob2",
-    ("frob2", 1): "the squared norm of a vector is norm2",
-    ("norm2", 0): "write x**2 for a number",
-    ("prod", 2): "take prod of a vector, for example of diag(S)",
-    ("det", 1): "det works on a matrix; prod multiplies the entries of a vector",
-    ("logdet", 1): "logdet works on a matrix; sum(log(v)) does it for a vector",
-    ("tr", 1): "tr works on a matrix; sum adds up a vector",
-    ("exp", 2): "for matrices it could mean two things; work on vectors such as diag(S)",
-    ("log", 2): "for matrices it could mean two things; did you mean logdet?",
-    ("sqrt", 2): "for matrices it could mean two things; say which matrix you need in another way",
-}
-
-
-class Unreadable(ValueError):  # noqa: N818 - the names are what a learner's answer is
-    """The answer is not a formula of the language; the message says what to change."""
-
-
-class Misfit(Unreadable):
-    """The shapes in a formula do not go together."""
-
-
-class Undefined(ValueError):  # noqa: N818
-    """A step of the formula has no finite real value at this point."""
+from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, ShapeError, UndefinedError
 
 
 def describe(value: Any) -> str:
@@ -71,11 +28,23 @@ class Arithmetic:
     """The rules about shapes; the two subclasses give the numbers."""
 
     pi: Any
+    number: Callable[[float], Any]
+    lift: Callable[[Any], Any]
+    finite: Callable[[Any], bool]
+    inv: Callable[[Any], Any]
+    det: Callable[[Any], Any]
+    exp: Callable[[Any], Any]
+    ln: Callable[[Any], Any]
+    root: Callable[[Any], Any]
+    raise_to: Callable[[Any, Any], Any]
+    diagonal_matrix: Callable[[Any], Any]
 
     def apply(self, op: str, args: list[Any]) -> Any:
-        """Apply an operator or function; raises `Misfit` or `Undefined`."""
+        """Apply an operator or function; raises `ShapeError` or `UndefinedError`."""
         if op in FUNCTIONS:
             result = self._function(op, args[0])
+        elif op == "dot":
+            result = self.dot(*args)
         elif op == "neg":
             result = -args[0]
         elif op == "[]":
@@ -83,15 +52,17 @@ class Arithmetic:
         else:
             result = getattr(self, _METHODS[op])(*args)
         if not self.finite(result):
-            raise Undefined("the value is not a finite real number.")
+            raise UndefinedError("undefined")
         return result
 
     def _function(self, name: str, x: Any) -> Any:
         wanted, ndim = FUNCTIONS[name], np.ndim(x)
         square = ndim == 2 and x.shape[0] == x.shape[1]
         if (("number", "vector", "matrix")[ndim] not in wanted) or ("square" in wanted and not square):
-            instead = f"; {_INSTEAD[name, ndim]}" if (name, ndim) in _INSTEAD else ""
-            raise Misfit(f"{name} needs a {wanted}, but this is {describe(x)}{instead}.")
+            instead = LANGUAGE["instead"].get(f"{name} {ndim}")
+            raise ShapeError(
+                "shape_function", name=name, wanted=wanted, value=describe(x), instead=f"; {instead}" if instead else ""
+            )
         return getattr(self, name)(x)
 
     def add(self, a: Any, b: Any) -> Any:
@@ -103,36 +74,38 @@ class Arithmetic:
         return a - b
 
     def multiply(self, a: Any, b: Any) -> Any:
-        if np.ndim(a) and np.ndim(b) and not (np.ndim(a) == np.ndim(b) == 1 and a.shape == b.shape):
-            raise Misfit(f"* multiplies {describe(a)} by {describe(b)}; the product of matrices and vectors is @.")
+        if np.ndim(a) and np.ndim(b) and a.shape != b.shape:
+            raise ShapeError("shape_multiply", left=describe(a), right=describe(b))
         return a * b
 
     def divide(self, a: Any, b: Any) -> Any:
         if np.ndim(b) == 2:
-            raise Misfit("one cannot divide by a matrix; use inv and say on which side it stands.")
+            raise ShapeError("shape_divide_matrix")
         if np.ndim(b) == 1 and np.ndim(a) and np.shape(a) != b.shape:
-            raise Misfit(f"one cannot divide {describe(a)} by {describe(b)}.")
+            raise ShapeError("shape_divide", left=describe(a), right=describe(b))
         if not np.all(b != 0):
-            raise Undefined("here one divides by zero.")
+            raise UndefinedError("undefined_zero")
         return a / b
 
     def matmul(self, a: Any, b: Any) -> Any:
         if not (np.ndim(a) and np.ndim(b)):
-            raise Misfit(f"@ stands between matrices or vectors, but here are {describe(a)} and {describe(b)}; use *.")
+            raise ShapeError("shape_matmul_number", left=describe(a), right=describe(b))
         if np.ndim(a) == 1 and np.ndim(b) == 2 and b.shape[0] == 1:
             return a[:, None] @ b  # a column times a row
         if a.shape[-1] != b.shape[0]:
-            raise Misfit(f"@ cannot join {describe(a)} and {describe(b)}; the inner sizes must agree.")
+            raise ShapeError("shape_matmul", left=describe(a), right=describe(b))
         product = a @ b
         return (
             product[0] if a.shape[0] == 1 and np.ndim(a) == 2 and np.ndim(b) == 1 else product
         )  # a row times a column
 
     def power(self, a: Any, b: Any) -> Any:
+        if np.ndim(a) == 2 and np.ndim(b) == 0 and b == -1:
+            return self._function("inv", a)
         if np.ndim(a) == 2:
-            raise Misfit("a power of a matrix could mean two things; write S@S, or inv(S) for the inverse.")
+            raise ShapeError("shape_power")
         if np.ndim(b):
-            raise Misfit(f"an exponent must be a number, but this is {describe(b)}.")
+            raise ShapeError("shape_exponent", value=describe(b))
         return self.raise_to(a, b)
 
     def T(self, x: Any) -> Any:  # noqa: N802
@@ -165,14 +138,51 @@ class Arithmetic:
     def prod(self, x: Any) -> Any:
         return x.prod()
 
+    def mean(self, x: Any) -> Any:
+        return x.sum() / self.number(x.size)
+
+    def norm(self, x: Any) -> Any:
+        return self.root((x * x).sum())
+
+    def dot(self, a: Any, b: Any) -> Any:
+        """The product of numpy's and torch's `dot`, sum over entries of two vectors, a matrix product elsewhere."""
+        return (a * b).sum() if np.ndim(a) == np.ndim(b) == 1 and a.shape == b.shape else self.matmul(a, b)
+
+    def abs(self, x: Any) -> Any:
+        return abs(x)
+
+    def square(self, x: Any) -> Any:
+        return x * x
+
+    def cosh(self, x: Any) -> Any:
+        return (self.exp(x) + self.exp(-x)) / 2
+
+    def sinh(self, x: Any) -> Any:
+        return (self.exp(x) - self.exp(-x)) / 2
+
+    def tanh(self, x: Any) -> Any:
+        return 1 - 2 / (self.exp(2 * x) + 1)
+
+    def sigmoid(self, x: Any) -> Any:
+        return 1 / (1 + self.exp(-x))
+
+    def softplus(self, x: Any) -> Any:
+        return self.ln(1 + self.exp(x))
+
+    def log1p(self, x: Any) -> Any:
+        return self.log(1 + x)
+
+    def expm1(self, x: Any) -> Any:
+        return self.exp(x) - 1
+
     def sqrt(self, x: Any) -> Any:
         if not np.all(x >= 0):
-            raise Undefined("here one takes the square root of a negative number.")
+            raise UndefinedError("undefined_root")
         return self.root(x)
 
     def log(self, x: Any) -> Any:
         if not np.all(x > 0):
-            raise Undefined("here one takes the log of a number that is not positive.")
+            raise UndefinedError("undefined_log")
         return self.ln(x)
 
     def logdet(self, x: Any) -> Any:
@@ -201,7 +211,7 @@ class Float64(Arithmetic):
         try:
             return np.linalg.inv(x)
         except np.linalg.LinAlgError:
-            raise Undefined("here one inverts a singular matrix.") from None
+            raise UndefinedError("undefined_singular") from None
 
     def det(self, x: Any) -> Any:
         return np.linalg.det(x)
@@ -240,7 +250,7 @@ class Digits(Arithmetic):
         try:
             inverse = self._context.inverse(self._context.matrix(x.tolist()))
         except ZeroDivisionError:
-            raise Undefined("here one inverts a singular matrix.") from None
+            raise UndefinedError("undefined_singular") from None
         return np.array(inverse.tolist(), dtype=object)
 
     def det(self, x: Any) -> Any:
@@ -250,14 +260,14 @@ class Digits(Arithmetic):
 def _fit_entrywise(a: Any, b: Any, verb: str) -> None:
     kinds = {np.ndim(a), np.ndim(b)}
     if kinds == {0, 2}:
-        raise Misfit(f"one cannot {verb} a number and a matrix; do you mean the number times the identity, I_d or I_n?")
+        raise ShapeError("shape_identity", verb=verb)
     if np.shape(a) != np.shape(b) and kinds != {0, 1}:
-        raise Misfit(f"one cannot {verb} {describe(a)} and {describe(b)}.")
+        raise ShapeError("shape_add", verb=verb, left=describe(a), right=describe(b))
 
 
 def _stack(rows: list[Any]) -> Any:
     """A list of numbers is a vector, a list of vectors of one length the matrix with these rows."""
     shapes = {np.shape(row) for row in rows}
     if len(shapes) > 1 or len(shapes.pop()) > 1:
-        raise Misfit("the rows of a matrix must have the same length.")
+        raise ShapeError("shape_rows")
     return np.array(rows)

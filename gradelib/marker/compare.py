@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradelib.marker.domains import ALWAYS, Point, draw
-from gradelib.marker.language import Formula, Misfit, Undefined
+from gradelib.marker.language import Formula, ShapeError, UndefinedError
 
 SIZES = ({"n": 5, "d": 3}, {"n": 3, "d": 4}, {"n": 7, "d": 4})  # n ≠ d, n above and below d, d ≥ 3
 POINTS_PER_SIZE = 2
@@ -46,7 +46,7 @@ def points(domains: Mapping[str, str], seed: int = 0, sizes: tuple[dict[str, int
 
 
 @lru_cache(maxsize=4096)
-def _point(domains: tuple, sizes: tuple, seed: int, repeat: int) -> Point:
+def _point(domains: tuple[tuple[str, str], ...], sizes: tuple[tuple[str, int], ...], seed: int, repeat: int) -> Point:
     spec = [seed, repeat, *(size for _, size in sizes)]
     return draw(dict(domains), dict(sizes), np.random.default_rng(spec))
 
@@ -57,12 +57,12 @@ def equivalent(
     """Whether `a` and `b` have the same value everywhere in `domains`.
 
     A formula that has no value at a point, or shapes that do not fit, equals nothing; `reason` then says why.
-    `tolerance` is for answers that are rounded numbers. Raises `Unreadable` for a name that has no domain.
+    `tolerance` is for answers that are rounded numbers. Raises `UnreadableError` for a name that has no domain.
     """
     for point in points(domains, seed):
         try:
             verdict = _compare_at(point, a, b, tolerance)
-        except (Misfit, Undefined) as error:
+        except (ShapeError, UndefinedError) as error:
             return Verdict(False, point.values(), reason=str(error))
         if not verdict:
             return verdict

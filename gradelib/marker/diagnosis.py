@@ -1,21 +1,25 @@
-"""Which thought went wrong: a wrong answer's values are compared with those of known mistakes.
+"""The verdict on a formula, and which thought went wrong in a wrong answer.
 
-An answer is seen here only as its values at the test points, so that a formula and a function are diagnosed alike.
+To the diagnosis an answer is only its values at the test points, so that a formula and a function are diagnosed alike.
 None stands for a point where there is no value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradelib.marker.compare import points
+from gradelib.marker.compare import equivalent, points
 from gradelib.marker.domains import Point
 from gradelib.marker.exercise import Exercise, Mistake
-from gradelib.marker.language import Formula, Misfit, Undefined, parse
+from gradelib.marker.language import Formula, Node, Op, ShapeError, UndefinedError, walk
 from gradelib.marker.mutation import mutants
+from gradelib.marker.result import Outcome
+from gradelib.marker.vocabulary import LANGUAGE, sentence
 
 Values = Sequence[Any]
 
@@ -31,26 +35,7 @@ class Diagnosis(NamedTuple):
     mistake: str | None
 
 
-HINTS = {
-    "sign": "The size is right, but the sign is not. Should this quantity be positive or negative?",
-    "mean for sum": "You are off by the number of terms. Does the definition ask for a sum or for a mean?",
-    "factor": "You are right up to a constant factor. Follow the halves and twos from the first line on.",
-    "transpose": "This is the transpose of what is asked. Which index counts the rows?",
-    "inverse": "This is the inverse of what is asked. Which of the two does the question want?",
-    "beta inverted": "beta stands on the wrong side of a fraction. What should happen as beta grows?",
-    "beta dropped": "beta is missing somewhere. Which term does it price?",
-    "sign of a term": "The sign of one term or exponent is wrong. Check each of them in a simple case.",
-    "inverse in one place": "In one place something is inverted that should not be, or the other way round.",
-    "dropped term": "One term is missing. In which simple case would you notice it?",
-    "dropped factor": "One factor or power is missing. Check the units, or the shapes, of each term.",
-    "order": "The order of the factors matters for matrices. Check one product by its shapes or by a 2 × 2 example.",
-    "n for d": "n and d are confused somewhere. Which of the two counts the pixels, and which the latents?",
-    "one factor": "One of your terms is off by a constant factor, such as a half.",
-    "exponent": "One exponent is not right. How should the answer scale when that input doubles?",
-    "number": "One of the numbers in your answer is not right. Try the simplest case.",
-    "function": "One of the functions is not the right one: sum or product, trace or determinant, rows or columns?",
-    "function dropped": "A function is missing around one part of your answer.",
-}
+HINTS: dict[str, str] = LANGUAGE["hints"]
 
 # What a mutant of the right answer is called, and what to call it to a learner.
 _MUTATION = {
@@ -72,9 +57,84 @@ _MUTATION = {
 }
 
 
+def formula_outcome(exercise: Exercise, formula: Formula, seed: int = 0) -> Outcome:
+    """The verdict on a formula at the test points of `seed`; of a wrong one, what can be said of it."""
+    read_as = formula.explicit
+    if equivalent(formula, exercise.formula, exercise.inputs, seed=seed, tolerance=exercise.tolerance):
+        return Outcome("correct", sentence("correct"), read_as=read_as)
+    at = trial_points(exercise)
+    found = diagnose_formula(values_of(formula, at), exercise)
+    outcome = Outcome("incorrect", found.hint, found.mistake) if found else _unlike_any(exercise, formula, at)
+    if outcome.state == "incorrect" and outcome.mistake is None and (surprise := _surprise(formula, at[0])):
+        outcome = outcome._replace(text=f"{outcome.text} {surprise}")
+    return outcome._replace(read_as=read_as)
+
+
+def _unlike_any(exercise: Exercise, formula: Formula, at: Sequence[Point]) -> Outcome:
+    """A wrong formula that makes no known mistake: say of its shape, value or inputs what one can."""
+    point = at[0]
+    try:
+        value = formula.evaluate(point.values())
+    except ShapeError as error:
+        sizes = ", ".join(f"{name} = {size}" for name, size in point.sizes.items())
+        return Outcome("unreadable", sentence("tried_with", text=error, sizes=sizes))
+    except UndefinedError as error:
+        return Outcome("incorrect", sentence("no_value", text=error))
+    right = exercise.formula.evaluate(point.values())
+    if text := _entrywise_hint(formula, exercise, point):
+        return Outcome("incorrect", text)
+    return Outcome("incorrect", shape_hint(value, right, point.sizes) or dependence_hint(formula, exercise))
+
+
+# Products that work entry by entry
+
+
+def _entrywise_hint(formula: Formula, exercise: Exercise, point: Point) -> str | None:
+    """A sentence where the answer is right, or as wrong as a known mistake, once * between matrices is read as @."""
+    entrywise = {node for node in _entrywise(formula, point) if node.op == "*"}
+    if not entrywise:
+        return None
+    meant = Formula(_with_matrix_products(formula.root, entrywise))
+    candidates = [exercise.formula, *(wrong for _, wrong in exercise.mistaken_formulas)]
+    return sentence("entrywise") if any(equivalent(meant, other, exercise.inputs) for other in candidates) else None
+
+
+def _entrywise(formula: Formula, point: Point) -> list[Op]:
+    """The products and quotients of two vectors or matrices, which * and / take entry by entry."""
+    values = point.values()
+    found = [node for node in walk(formula.root) if isinstance(node, Op) and node.op in ("*", "/")]
+    return [node for node in found if all(np.ndim(Formula(part).evaluate(values)) for part in node.args)]
+
+
+def _with_matrix_products(node: Node, entrywise: set[Op]) -> Node:
+    if not isinstance(node, Op):
+        return node
+    return Op(
+        "@" if node in entrywise else node.op, tuple(_with_matrix_products(child, entrywise) for child in node.args)
+    )
+
+
+def _surprise(formula: Formula, point: Point) -> str | None:
+    """How the formula was read, where that can surprise: by the order of operations, or entry by entry."""
+    try:
+        entrywise = _entrywise(formula, point)
+    except (ShapeError, UndefinedError):
+        entrywise = []
+    if any(node.op == "*" for node in entrywise):
+        return sentence("read_as_entrywise", text=formula.explicit)
+    return sentence("read_as", text=formula.explicit) if formula.explicit != formula.text else None
+
+
+# Known and general mistakes
+
+
 def trial_points(exercise: Exercise) -> list[Point]:
     """The points at which answers are diagnosed: those of the comparison, and some with n = d."""
-    return [*points(exercise.inputs), *points(exercise.inputs, sizes=SQUARE_SIZES)]
+    return _trial_points(exercise.inputs)
+
+
+def _trial_points(inputs: Mapping[str, str]) -> list[Point]:
+    return [*points(inputs), *points(inputs, sizes=SQUARE_SIZES)]
 
 
 def values_of(formula: Formula, at: Sequence[Point]) -> list[Any]:
@@ -85,7 +145,7 @@ def values_of(formula: Formula, at: Sequence[Point]) -> list[Any]:
 def _value(formula: Formula, point: Point) -> Any:
     try:
         return formula.evaluate(point.values())
-    except (Misfit, Undefined):
+    except (ShapeError, UndefinedError):
         return None
 
 
@@ -102,23 +162,40 @@ def _close(x: Any, y: Any) -> bool:
     return bool(np.max(abs(np.subtract(x, y)), initial=0) <= _CLOSE * max(np.max(np.abs(y), initial=0), 1e-12))
 
 
-def known_mistake(values: Values, mistakes: Sequence[Mistake], of: Callable[[Mistake], Values]) -> Diagnosis | None:
-    """The first of the known mistakes that has these values; `of` gives the values of a mistake."""
-    for mistake in mistakes:
-        if same(values, of(mistake)):
-            return Diagnosis(mistake.hint, str(mistake))
-    return None
-
-
 def diagnose_formula(values: Values, exercise: Exercise) -> Diagnosis | None:
     """The mistake behind wrong values in a formula exercise: a known one, or a general one."""
-    at = trial_points(exercise)
-    right = values_of(exercise.formula, at)
-    known = known_mistake(values, exercise.mistakes, lambda m: values_of(parse(m.answer, exercise.names), at))
-    return known or general_mistake(values, right, [point.sizes for point in at]) or _mutation(values, exercise, at)
+    known = _known_values(exercise.formula, tuple(exercise.inputs.items()), exercise.mistaken_formulas)
+    for found, wrong in known.mistakes:
+        if same(values, wrong):
+            return found
+    sizes = [point.sizes for point in known.points]
+    return general_mistake(values, known.right, sizes) or _mutation(values, known)
 
 
-def general_mistake(values: Values, right: Values, sizes: Sequence[dict[str, int]]) -> Diagnosis | None:
+@dataclass(frozen=True)
+class _KnownValues:
+    """The values of the right answer and of the known mistakes at the trial points, and those of the mutants at one."""
+
+    points: Sequence[Point]
+    right: Values
+    mistakes: Sequence[tuple[Diagnosis, Values]]
+    mutants: Sequence[tuple[str, Formula, Any]]
+
+
+@lru_cache(maxsize=512)
+def _known_values(
+    right: Formula, inputs: tuple[tuple[str, str], ...], mistaken: tuple[tuple[Mistake, Formula], ...]
+) -> _KnownValues:
+    """What an exercise's wrong answers are compared with; it stays as long as the exercise is being tried."""
+    at = _trial_points(dict(inputs))
+    mistakes = [(Diagnosis(mistake.hint, str(mistake)), values_of(wrong, at)) for mistake, wrong in mistaken]
+    # A wrong number is nearly always some mutant of the right one, so of a number without names there are none.
+    varied = mutants(right, dict(inputs)) if right.names else []
+    first = [(name, mutant, _value(mutant, at[0])) for name, mutant in varied]
+    return _KnownValues(at, values_of(right, at), mistakes, first)
+
+
+def general_mistake(values: Values, right: Values, sizes: Sequence[Mapping[str, int]]) -> Diagnosis | None:
     """A wrong sign, factor, transpose or inverse of the whole answer, or a mean in place of a sum."""
     for name, guess in _guesses(values, right, sizes):
         if same(values, guess):
@@ -126,15 +203,20 @@ def general_mistake(values: Values, right: Values, sizes: Sequence[dict[str, int
     return None
 
 
-def _guesses(values: Values, right: Values, sizes: Sequence[dict[str, int]]) -> Iterator[tuple[str, Values]]:
+def _guesses(values: Values, right: Values, sizes: Sequence[Mapping[str, int]]) -> Iterator[tuple[str, Values]]:
     yield "sign", _each(lambda r: -r, right)
     for size in ("n", "d"):
         yield "mean for sum", [None if r is None else r / s.get(size, 1) for r, s in zip(right, sizes, strict=True)]
         yield "mean for sum", [None if r is None else r * s.get(size, 1) for r, s in zip(right, sizes, strict=True)]
-    if factor := _factor(values[0], right[0]):
+    if not _is_constant(right) and (factor := _factor(values[0], right[0])):
         yield "factor", _each(lambda r: factor * r, right)
     yield "transpose", _each(lambda r: np.swapaxes(r, -1, -2) if np.ndim(r) > 1 else None, right)
     yield "inverse", _each(_inverse, right)
+
+
+def _is_constant(right: Values) -> bool:
+    """Whether the right answer is one number everywhere: any other number is then some factor of it."""
+    return all(np.ndim(value) == 0 and value == right[0] for value in right)
 
 
 def _each(change: Callable[[Any], Any], right: Values) -> Values:
@@ -157,12 +239,13 @@ def _inverse(value: Any) -> Any:
         return None
 
 
-def _mutation(values: Values, exercise: Exercise, at: Sequence[Point]) -> Diagnosis | None:
+def _mutation(values: Values, known: _KnownValues) -> Diagnosis | None:
     """The mutant of the right answer that has these values; of several, the one that is named first."""
-    found = set()
-    for name, mutant in mutants(exercise.formula, exercise.inputs):
-        if _could_be(values[0], _value(mutant, at[0])) and same(values, values_of(mutant, at)):
-            found.add(name)
+    found = {
+        name
+        for name, mutant, value in known.mutants
+        if _could_be(values[0], value) and same(values, values_of(mutant, known.points))
+    }
     name = next((_MUTATION[name] for name in _MUTATION if name in found), None)
     return Diagnosis(HINTS[name], name) if name else None
 
@@ -172,14 +255,14 @@ def _could_be(value: Any, other: Any) -> bool:
     return other is None if value is None else other is not None and _close(value, other)
 
 
-def shape_hint(value: Any, right: Any, sizes: dict[str, int]) -> str | None:
+def shape_hint(value: Any, right: Any, sizes: Mapping[str, int]) -> str | None:
     """A sentence on a value of the wrong kind or shape, with the sizes by name; None if the shape is right."""
     if np.shape(value) == np.shape(right):
         return None
-    return f"Your answer is {_kind(np.shape(value), sizes)}, but {_kind(np.shape(right), sizes)} is asked for."
+    return sentence("wrong_shape", value=_kind(np.shape(value), sizes), right=_kind(np.shape(right), sizes))
 
 
-def _kind(axes: tuple[int, ...], sizes: dict[str, int]) -> str:
+def _kind(axes: tuple[int, ...], sizes: Mapping[str, int]) -> str:
     named = {size: name for name, size in sizes.items()}
     words = [named.get(axis, str(axis)) for axis in axes]
     if len(words) == 2:
@@ -192,7 +275,7 @@ def dependence_hint(formula: Formula, exercise: Exercise) -> str:
     missing = sorted(exercise.formula.names - formula.names)
     surplus = sorted(formula.names - exercise.formula.names)
     if missing and not surplus:
-        return f"This is not the right formula yet. Can it be right without {missing[0]}?"
+        return sentence("without", name=missing[0])
     if surplus and not missing:
-        return f"This is not the right formula yet. Does the answer really depend on {surplus[0]}?"
-    return "This is not the right formula yet. Try the simplest case: zeros, ones or identity matrices."
+        return sentence("depends", name=surplus[0])
+    return sentence("wrong")

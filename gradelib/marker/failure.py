@@ -5,8 +5,8 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from gradelib.marker.language import shown
 from gradelib.marker.reading import type_name
+from gradelib.marker.vocabulary import shown
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Failure:
         return cls(type_name(error), message, frames[1].lineno if len(frames) > 1 else None, memory)
 
 
-class Elsewhere(Exception):  # noqa: N818
+class RemoteError(Exception):
     """A learner's function failed in another process."""
 
     def __init__(self, failure: Failure) -> None:

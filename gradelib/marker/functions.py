@@ -7,8 +7,9 @@ values are right, with batches too; it gives the same result twice; gradients fl
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,27 +19,30 @@ from torch import Tensor
 
 from gradelib._names import nearest
 from gradelib.marker.compare import points
-from gradelib.marker.diagnosis import Diagnosis, diagnose_formula, general_mistake, known_mistake, trial_points
+from gradelib.marker.diagnosis import Diagnosis, diagnose_formula, general_mistake, same, trial_points
 from gradelib.marker.domains import Point, draw, split
 from gradelib.marker.exercise import Exercise
-from gradelib.marker.failure import Elsewhere, Failure
-from gradelib.marker.language import shown
-from gradelib.marker.reading import type_name
+from gradelib.marker.failure import Failure, RemoteError
+from gradelib.marker.language import UnreadableError, known_name
+from gradelib.marker.parser import ascii_text
+from gradelib.marker.reading import outside_names, type_name
+from gradelib.marker.result import Outcome, State
+from gradelib.marker.vocabulary import sentence, shown
 
 _PLAIN = ("pos", "unit")  # in a function exercise these are floats and carry no batch
 _CLOSE = 1e-8
 _ASK_AXES = "Does a sum or product also run over the batch? Count axes from the end."
 
 
-class Fault(Exception):  # noqa: N818
+class FaultError(Exception):
     """A step failed; the message is for the learner."""
 
-    def __init__(self, text: str, mistake: str | None = None, state: str = "incorrect") -> None:
+    def __init__(self, text: str, mistake: str | None = None, state: State = "incorrect") -> None:
         super().__init__(text)
-        self.report = {"state": state, "text": text, "mistake": mistake}
+        self.outcome = Outcome(state, text, mistake)
 
 
-class WrongValue(Fault):
+class WrongValueError(FaultError):
     """There is no result, or it is not the right one: perhaps it is that of a known mistake."""
 
 
@@ -60,26 +64,39 @@ class Case:
         return ", ".join(_describe(name, self.arguments[name]) for name in names) or "no arguments"
 
 
-def judge(function: Callable, exercise: Exercise, seed: int = 0) -> dict[str, str | None]:
-    """The report on a learner's function: `state`, `text` and `mistake`."""
-    try:
-        return _Trial(function, exercise, seed).run()
-    except Fault as fault:
-        return fault.report
+def function_outcome(function: Callable[..., Any], exercise: Exercise, seed: int = 0) -> Outcome:
+    """The verdict on a learner's function at the test cases of `seed`, whatever is set in torch elsewhere."""
+    with _torch_as_in_the_book():
+        try:
+            return _Trial(function, exercise, seed).run()
+        except FaultError as fault:
+            return fault.outcome
+
+
+@contextlib.contextmanager
+def _torch_as_in_the_book() -> Iterator[None]:
+    """Gradients on, tensors on the CPU and of float64 unless they say otherwise; at the end all is as before."""
+    dtype = torch.get_default_dtype()
+    with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
 
 
 class _Trial:
-    def __init__(self, function: Callable, exercise: Exercise, seed: int) -> None:
+    def __init__(self, function: Callable[..., Any], exercise: Exercise, seed: int) -> None:
         self.function, self.exercise = function, exercise
         self.by_name = exercise.function is None
         self.parameters = self._parameters()
         self.cases = _formula_cases(exercise, seed) if self.by_name else _function_cases(exercise, seed)
 
-    def run(self) -> dict[str, str | None]:
+    def run(self) -> Outcome:
         results = [self._check_case(case) for case in self.cases]
         self._check_repeatable(results[0], self.cases[0])
         self._check_gradients(self.cases[-1])
-        return {"state": "correct", "text": self._praise(), "mistake": None}
+        return Outcome("correct", self._praise())
 
     def _praise(self) -> str:
         batched = any(case.batch for case in self.cases)
@@ -97,29 +114,34 @@ class _Trial:
         if any(p.kind is p.VAR_POSITIONAL for p in signature):
             return list(self.exercise.inputs)
         if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in signature):
-            raise Fault(f"Your function takes keyword-only arguments; let it take ({asked}).")
+            raise FaultError(f"Your function takes keyword-only arguments; let it take ({asked}).")
         plain = [p for p in signature if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         return self._by_name(plain) if self.by_name else self._by_position(plain)
 
     def _by_name(self, plain: Sequence[inspect.Parameter]) -> list[str]:
+        names: list[str] = []
         for parameter in plain:
-            if parameter.name not in self.exercise.names and parameter.default is parameter.empty:
+            if (name := _input_name(parameter.name, self.exercise)) is not None:
+                names.append(name)
+            elif parameter.default is not parameter.empty:
+                break
+            else:
                 near = nearest(parameter.name, self.exercise.names)
                 hint = f"did you mean {near}?" if near else f"take some of ({', '.join(self.exercise.inputs)})."
-                raise Fault(f"Your function has a parameter {shown(parameter.name)}, which is no input here; {hint}")
-        names = [parameter.name for parameter in plain]
-        known = [name in self.exercise.names for name in names]
-        return names[: known.index(False)] if False in known else names
+                raise FaultError(
+                    f"Your function has a parameter {shown(parameter.name)}, which is no input here; {hint}"
+                )
+        return names
 
     def _by_position(self, plain: Sequence[inspect.Parameter]) -> list[str]:
         wanted, names = list(self.exercise.inputs), [parameter.name for parameter in plain]
         needed = sum(parameter.default is parameter.empty for parameter in plain)
         if not needed <= len(wanted) <= len(names):
-            raise Fault(
+            raise FaultError(
                 f"Your function takes {needed} arguments, but it is called with {len(wanted)}: {_listed(wanted)}."
             )
         if names[: len(wanted)] != wanted and sorted(names[: len(wanted)]) == sorted(wanted):
-            raise Fault(f"The order of the arguments is {_listed(wanted)}; yours is {_listed(names)}.")
+            raise FaultError(f"The order of the arguments is {_listed(wanted)}; yours is {_listed(names)}.")
         return wanted
 
     # One case
@@ -128,7 +150,10 @@ class _Trial:
         try:
             return self.function(*(arguments[name] for name in self.parameters))
         except Exception as error:  # whatever a learner's code raises
-            raise WrongValue(_exception_text(error, self._inputs(case))) from None
+            failure = error.failure if isinstance(error, RemoteError) else Failure.of(error)
+            if failure.kind == shown("NotImplementedError"):
+                raise FaultError(sentence("blank"), state="unanswered") from None
+            raise WrongValueError(_failure_text(failure, self._inputs(case))) from None
 
     def _inputs(self, case: Case) -> str:
         return case.described(self.parameters)
@@ -142,45 +167,47 @@ class _Trial:
             self._check_inputs(arguments, case)
             self._check_result(result.detach(), case)
             return result.detach()
-        except WrongValue as fault:
+        except WrongValueError as fault:
             known = self._diagnose()
-            raise Fault(*known) if known else fault from None
+            raise FaultError(*known) if known else fault from None
 
     def _check_kind(self, result: Any, case: Case) -> None:
         if result is ...:
-            raise Fault("Your function still returns three dots; put your answer in their place.", state="unanswered")
+            raise FaultError(
+                "Your function still returns three dots; put your answer in their place.", state="unanswered"
+            )
         if result is None:
-            raise Fault("Your function returns None. Did you forget “return”?")
+            raise FaultError("Your function returns None. Did you forget “return”?")
         if not issubclass(type(result), Tensor):
             kind = type_name(result)
             why = {"“generator”": "use “return”, not “yield”", "“coroutine”": "use “def”, not “async def”"}
             why["“tuple”"] = why["“list”"] = "return a single tensor"
-            raise Fault(
+            raise FaultError(
                 f"Your function returns a {kind}, not a tensor; {why.get(kind, 'compute with torch throughout')}."
             )
 
     def _check_inputs(self, arguments: Mapping[str, Any], case: Case) -> None:
         for name, value in arguments.items():
             if isinstance(value, Tensor) and not torch.equal(value, case.arguments[name]):
-                raise Fault(f"Your function changes its input {name}. Which line writes into it, with += or x_()?")
+                raise FaultError(f"Your function changes its input {name}. Which line writes into it, with += or x_()?")
 
     def _check_result(self, result: Tensor, case: Case) -> None:
         right = torch.as_tensor(case.right)
         if result.shape != right.shape:
-            raise WrongValue(self._shape_text(tuple(result.shape), tuple(right.shape), case))
+            raise WrongValueError(self._shape_text(tuple(result.shape), tuple(right.shape), case))
         if result.dtype != right.dtype:
-            raise Fault(
+            raise FaultError(
                 f"Your result is {_dtype(result)}, but the inputs are {_dtype(right)}. Which step changes the dtype?"
             )
         if result.device.type != "cpu":
-            raise Fault(f"Your result is on the device {result.device}, but the inputs are on the CPU.")
+            raise FaultError(f"Your result is on the device {result.device}, but the inputs are on the CPU.")
         if not torch.isfinite(result).all():
-            raise WrongValue(
+            raise WrongValueError(
                 f"Your result holds NaN or infinity for {self._inputs(case)}. "
                 "Which step can divide by zero, or take the log or root of a negative number?"
             )
         if (result - right).abs().max() > _CLOSE * right.abs().max():
-            raise WrongValue(self._value_text(result, right, case))
+            raise WrongValueError(self._value_text(result, right, case))
 
     def _only_with_batch(self, case: Case) -> bool:
         """Whether calls without a batch went well before this one."""
@@ -200,10 +227,10 @@ class _Trial:
         return f"{text} Axis {axis} has size {one} where {other} belongs. Which axis do you sum over, or transpose?"
 
     def _value_text(self, result: Tensor, right: Tensor, case: Case) -> str:
-        code = getattr(self.function, "__code__", None)
-        outside = set(getattr(code, "co_names", ())) & set(self.exercise.inputs) - set(getattr(code, "co_varnames", ()))
-        if outside:
-            return f"Your function reads {sorted(outside)[0]} from outside; take it as an argument."
+        told = getattr(self.function, "names_outside", None)  # of a function in another process
+        read_outside = told if isinstance(told, frozenset) else outside_names(self.function)
+        if outside := read_outside & set(self.exercise.inputs):
+            return f"Your function reads {min(outside)} from outside; take it as an argument."
         if self._only_with_batch(case):
             return f"Without a batch your result is right, but not for {self._inputs(case)}. {_ASK_AXES}"
         wrong = int(((result - right).abs() > _CLOSE * right.abs().max()).sum())
@@ -216,12 +243,19 @@ class _Trial:
         if self.by_name:
             at = trial_points(self.exercise)
             return diagnose_formula([self._value_at(point) for point in at], self.exercise)
-        values = [self._value(case) for case in self.cases]
-        known = known_mistake(
-            values, self.exercise.mistakes, lambda m: [_result(m.answer, case) for case in self.cases]
-        )
-        right = [case.right.numpy() for case in self.cases]
-        return known or general_mistake(values, right, [case.sizes for case in self.cases])
+        return self._diagnose_at(self.cases) or self._diagnose_at([case for case in self.cases if not case.batch])
+
+    def _diagnose_at(self, cases: Sequence[Case]) -> Diagnosis | None:
+        """The mistake that has the function's values in these cases; a mean over all entries shows without a batch."""
+        if not cases:
+            return None
+        values, right = [self._value(case) for case in cases], [case.right.numpy() for case in cases]
+        if same(values, right):
+            return None
+        for mistake in self.exercise.mistakes:
+            if callable(mistake.answer) and same(values, [_result(mistake.answer, case) for case in cases]):
+                return Diagnosis(mistake.hint, str(mistake))
+        return general_mistake(values, right, [case.sizes for case in cases])
 
     def _value_at(self, point: Point) -> Any:
         return self._value(Case(_tensors(point, self.exercise), (), point.sizes, None))
@@ -235,7 +269,7 @@ class _Trial:
     def _check_repeatable(self, first: Tensor, case: Case) -> None:
         second = self._call(case, case.copies())
         if not torch.equal(first, second):
-            raise Fault(
+            raise FaultError(
                 "For the same inputs your function gives two results. What does it remember, or draw at random?"
             )
 
@@ -246,7 +280,7 @@ class _Trial:
         arguments = case.copies(gradients=True)
         result = self._call(case, arguments)
         if not result.requires_grad:
-            raise Fault(
+            raise FaultError(
                 "The values are right, but no gradient flows back to the inputs. "
                 "Look for .detach(), .item(), .numpy(), no_grad or a new tensor made from numbers."
             )
@@ -268,11 +302,19 @@ def _check_flow(result: Tensor, inputs: Mapping[str, Tensor]) -> None:
     grads = torch.autograd.grad(result.sum(), list(inputs.values()), allow_unused=True)
     for name, grad in zip(inputs, grads, strict=True):
         if grad is None:
-            raise Fault(f"The values are right, but no gradient flows back to {name}. Where is it cut off?")
+            raise FaultError(f"The values are right, but no gradient flows back to {name}. Where is it cut off?")
         if not torch.isfinite(grad).all():
-            raise Fault(
+            raise FaultError(
                 f"The values are right, but the gradient in {name} is not finite. Which step has no derivative here?"
             )
+
+
+def _input_name(name: str, exercise: Exercise) -> str | None:
+    """The input that a parameter stands for, in Greek or not; None if there is none."""
+    try:
+        return known_name(ascii_text(name), sorted(exercise.names)).name
+    except UnreadableError:
+        return None
 
 
 def _formula_cases(exercise: Exercise, seed: int) -> list[Case]:
@@ -316,7 +358,7 @@ def _batched(
     return arguments
 
 
-def _result(function: Callable, case: Case) -> Any:
+def _result(function: Callable[..., Any], case: Case) -> Any:
     """A function's value as an array, None where it has none."""
     try:
         result = function(*case.copies().values())
@@ -343,8 +385,7 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _exception_text(error: Exception, inputs: str) -> str:
-    failure = error.failure if isinstance(error, Elsewhere) else Failure.of(error)
+def _failure_text(failure: Failure, inputs: str) -> str:
     if failure.memory:
         return f"Your function needs too much memory for {inputs}. How large is its largest tensor?"
     line = f" in its line {failure.line}" if failure.line else ""

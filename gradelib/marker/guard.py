@@ -1,7 +1,11 @@
 """Running a learner's function so that an endless loop or a huge tensor ends in a sentence, not in a dead kernel.
 
+What counts is the time that the function computes, so that a verdict does not depend on what else the machine does: CPU
+time, without that of imports (the first call of some functions of torch imports for seconds). A limit on the clock, ten
+times larger, ends only what does not compute: it sleeps, or waits.
+
 On Linux the work happens in a forked child: it gets its own memory limit, no open files, no terminal, and is killed at
-the deadline, so nothing it does stays behind in the learner's kernel. Where a fork is not safe (another system, or a
+its limit, so nothing it does stays behind in the learner's kernel. Where a fork is not safe (another system, or a
 GPU in use) it happens in place: with a timer in the main thread, with an exception sent from a second thread elsewhere.
 
 What this does not promise. It is no sandbox: a function may still delete files or use the network, as any cell of the
@@ -13,8 +17,10 @@ type, which are put back.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import ctypes
+import importlib
 import io
 import json
 import os
@@ -26,31 +32,52 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-SECONDS = 2.0
+SECONDS = 2.0  # of computing
+WALL = 10  # times as many seconds on the clock, while less than a tenth of them is spent on computing
 MEGABYTES = 2048
+_MOST_WAITS = 10  # for what computes on without ever reaching its limit, as imports without end would
 _MOST_BYTES = 100_000
 _REPEAT = 0.02
 
-Report = dict[str, str | None]
+Work = Callable[[], Any]  # what it returns goes through JSON
 
 
-class TooLong(Exception):  # noqa: N818
-    """The work was not done at the deadline."""
+class TimeLimitError(Exception):
+    """The work was not done at its limit; the message is for the learner."""
+
+    def __init__(self, seconds: float, waited: bool = False) -> None:
+        super().__init__(
+            f"Your function had not ended after {WALL * seconds:g} seconds, and computed little. Does it wait or sleep?"
+            if waited
+            else f"Your function was still running after {seconds:g} seconds of computing. Is there an endless loop?"
+        )
 
 
-class Crashed(Exception):  # noqa: N818
+class CrashError(Exception):
     """The child ended without a report: killed for its memory, or by an exit deep in a library."""
 
 
 class _Stop(BaseException):
     """Sent into work that runs in place; no `except Exception` catches it."""
 
+    def __init__(self, waited: bool = False) -> None:
+        super().__init__()
+        self.waited = waited
 
-def run(work: Callable[[], Report], seconds: float, *, fork: bool | None = None) -> Report:
-    """The report that `work` returns; raises `TooLong` or `Crashed`, MemoryError in place.
+
+class _WaitedStop(_Stop):
+    """Sent at the limit on the clock, by its class alone."""
+
+    def __init__(self) -> None:
+        super().__init__(waited=True)
+
+
+def run(work: Work, seconds: float, *, fork: bool | None = None) -> Any:
+    """What `work` returns; raises `TimeLimitError` or `CrashError`, MemoryError in place.
 
     `fork` says whether a child does it; None leaves the choice to what is safe here.
     """
@@ -65,41 +92,55 @@ def can_fork() -> bool:
     return sys.platform == "linux" and not (torch and torch.cuda.is_available())
 
 
-def _in_child(work: Callable[[], Report], seconds: float) -> Report:
+def _in_child(work: Work, seconds: float) -> Any:
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside other threads: this child never returns
         child = os.fork()
     if child == 0:
-        _be_the_child(work, writer)
+        _be_the_child(work, writer, seconds)
     os.close(writer)
+    ended_by = 0
     try:
-        return json.loads(_receive(reader, time.monotonic() + seconds))
-    except json.JSONDecodeError:
-        raise Crashed from None
+        received = _receive(reader, child, seconds)
     finally:
         os.close(reader)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        ended_by = os.waitpid(child, 0)[1] & 0x7F
+    try:
+        return json.loads(received)
+    except json.JSONDecodeError:
+        raise (TimeLimitError(seconds) if ended_by == signal.SIGPROF else CrashError) from None
 
 
-def _receive(reader: int, deadline: float) -> bytes:
+def _receive(reader: int, child: int, seconds: float) -> bytes:
     """All that comes through the pipe until the child closes it."""
     parts: list[bytes] = []
+    waits, computed = 0, 0.0
     while sum(map(len, parts)) < _MOST_BYTES:
-        ready, _, _ = select.select([reader], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise TooLong
-        parts.append(os.read(reader, 65536))
-        if not parts[-1]:
-            break
+        ready, _, _ = select.select([reader], [], [], WALL * seconds)
+        if ready:
+            parts.append(os.read(reader, 65536))
+            if not parts[-1]:
+                break
+            continue
+        waits, before, computed = waits + 1, computed, _cpu_seconds(child)
+        if computed - before < seconds / 2 or waits == _MOST_WAITS:
+            raise TimeLimitError(seconds, waited=True)
     return b"".join(parts)
 
 
-def _be_the_child(work: Callable[[], Report], writer: int) -> None:
+def _cpu_seconds(process: int) -> float:
+    """The CPU time that a process has used."""
+    with open(f"/proc/{process}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _be_the_child(work: Work, writer: int, seconds: float) -> None:
     """Never returns. Whatever happens, the child must not go on as a second copy of the kernel."""
     try:
         os.setpgid(0, 0)
@@ -107,9 +148,54 @@ def _be_the_child(work: Callable[[], Report], writer: int) -> None:
         _limit_memory()
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(1)  # the parent's OpenMP threads do not exist here; waiting for them would hang
-        os.write(3, json.dumps(work()).encode())
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        with _imports_are_free(_TimerStopped):
+            report = work()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        os.write(3, json.dumps(report).encode())
     finally:
         os._exit(0)
+
+
+class _TimerStopped:
+    """Stops this process's timer of CPU time for a while; what was left of it comes back."""
+
+    def __enter__(self) -> None:
+        self._left = signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def __exit__(self, *_: object) -> None:
+        if self._left[0]:
+            signal.setitimer(signal.ITIMER_PROF, *self._left)
+
+
+@contextlib.contextmanager
+def _imports_are_free(stopped: Callable[[], contextlib.AbstractContextManager[None]]) -> Iterator[None]:
+    """Do every import inside `stopped()`, the outermost ones at least."""
+    plain_import, plain_import_module = builtins.__import__, importlib.import_module
+    importing = False
+
+    def free(load: Callable[..., Any]) -> Callable[..., Any]:
+        def loading(*arguments: Any, **named: Any) -> Any:
+            nonlocal importing
+            if importing or (
+                load is plain_import and arguments[0] in sys.modules and not (arguments[3:4] or [None])[0]
+            ):
+                return load(*arguments, **named)
+            importing = True
+            try:
+                with stopped():
+                    return load(*arguments, **named)
+            finally:
+                importing = False
+
+        return loading
+
+    builtins.__import__, importlib.import_module = free(plain_import), free(plain_import_module)
+    try:
+        yield
+    finally:
+        builtins.__import__, importlib.import_module = plain_import, plain_import_module
 
 
 def _leave_the_kernel(writer: int) -> None:
@@ -134,54 +220,70 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _in_place(work: Callable[[], Report], seconds: float) -> Report:
+def _in_place(work: Work, seconds: float) -> Any:
     main = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
     timed = _with_timer if main else _with_watchdog
     try:
         with _state_kept(), _memory_limited():
             return timed(work, seconds)
-    except _Stop:
-        raise TooLong from None
+    except _Stop as stop:
+        raise TimeLimitError(seconds, waited=stop.waited) from None
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException:  # sys.exit() and the like must not end the kernel
-        raise Crashed from None
+        raise CrashError from None
 
 
-def _with_timer(work: Callable[[], Report], seconds: float) -> Report:
-    """Raise `_Stop` in the main thread at the deadline, and again from time to time in case it was caught."""
+def _with_timer(work: Work, seconds: float) -> Any:
+    """Raise `_Stop` in the main thread at either limit, and again from time to time in case it was caught."""
     active = True
 
     def stop(number: int, frame: object) -> None:
         if active:
-            raise _Stop
+            raise _Stop(waited=number == signal.SIGALRM)
 
-    handler = signal.signal(signal.SIGALRM, stop)
-    remaining = signal.setitimer(signal.ITIMER_REAL, 0)
+    timers = ((signal.SIGALRM, signal.ITIMER_REAL, WALL * seconds), (signal.SIGPROF, signal.ITIMER_PROF, seconds))
+    kept = [(number, timer, signal.signal(number, stop), signal.setitimer(timer, 0)) for number, timer, _ in timers]
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT)
-        return work()
+        for _, timer, limit in timers:
+            signal.setitimer(timer, limit, _REPEAT)
+        with _imports_are_free(_TimerStopped):
+            return work()
     finally:
         active = False  # first of all, and without a call: from here on no alarm may interrupt
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, *remaining)
+        for number, timer, handler, remaining in kept:
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
+            signal.setitimer(timer, *remaining)
 
 
-def _with_watchdog(work: Callable[[], Report], seconds: float) -> Report:
-    """Send `_Stop` into this thread at the deadline, and again from time to time in case it was caught."""
+def _with_watchdog(work: Work, seconds: float) -> Any:
+    """Send `_Stop` into this thread at either limit, and again from time to time in case it was caught."""
     active, target, done = True, ctypes.c_ulong(threading.get_ident()), threading.Event()
+    free = 0.0  # CPU seconds of imports
+
+    @contextlib.contextmanager
+    def not_counted() -> Iterator[None]:
+        nonlocal free
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            free += time.process_time() - start
 
     def watch() -> None:
-        wait = seconds
-        while not done.wait(wait) and active:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(_Stop))
-            wait = _REPEAT
+        cpu, wall = time.process_time(), time.monotonic()
+        while not done.wait(_REPEAT) and active:
+            waited = time.monotonic() - wall > WALL * seconds
+            if waited or time.process_time() - cpu - free > seconds:
+                stop = _WaitedStop if waited else _Stop
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(stop))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        return work()
+        with _imports_are_free(not_counted):
+            return work()
     finally:
         active = False
         with contextlib.suppress(_Stop):  # one may have been sent a moment ago

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gradelib._colours import VERDICTS
 
 State = Literal["correct", "incorrect", "unreadable", "unanswered"]
 
-SYMBOLS = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
-WORDS = {"correct": "Correct", "incorrect": "Not yet", "unreadable": "Cannot be read", "unanswered": "No answer yet"}
+SYMBOLS: dict[State, str] = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
+WORDS: dict[State, str] = {
+    "correct": "Correct",
+    "incorrect": "Not yet",
+    "unreadable": "Cannot be read",
+    "unanswered": "No answer yet",
+}
 _LINE = {"correct": "solid", "incorrect": "double", "unreadable": "dashed", "unanswered": "dotted"}
+
+
+class Outcome(NamedTuple):
+    """What marking finds: the state, a sentence, the known mistake if there is one, and how a formula was read."""
+
+    state: State
+    text: str
+    mistake: str | None = None
+    read_as: str | None = None
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
     """The verdict on one answer; true if it is correct.
 
-    `mistake` is the known mistake that the answer makes (its formula, or a word such as "sign"), or None.
+    `mistake` is the known mistake that the answer makes (its formula, or a word such as "sign"), or None. `read_as` is
+    the formula as it was read, with the brackets that its order of operations needs; None for other answers.
     `points` are those reached, `out_of` those that the exercise is worth.
     """
 
@@ -29,6 +44,7 @@ class Result:
     mistake: str | None = None
     points: float = 0
     out_of: float = 0
+    read_as: str | None = None
 
     def __bool__(self) -> bool:
         return self.state == "correct"

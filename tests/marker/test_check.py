@@ -201,7 +201,7 @@ def test_tensors_that_are_right(answer: object) -> None:
         (1j, "unreadable"),
         (float("nan"), "unreadable"),
         (float("inf"), "unreadable"),
-        ({"a": 1}, "unreadable"),
+        ({"a": 1, "b": 2}, "unreadable"),
     ],
 )
 def test_tensors_that_are_wrong(answer: object, state: str) -> None:

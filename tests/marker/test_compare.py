@@ -7,7 +7,8 @@ import pytest
 
 from gradelib.marker.compare import SIZES, equivalent, points
 from gradelib.marker.domains import KINDS, NOTATION, draw, sample, shape
-from gradelib.marker.language import Unreadable, parse
+from gradelib.marker.language import UnreadableError
+from gradelib.marker.parser import parse
 
 SIZE = {"n": 5, "d": 3}
 RNG = np.random.default_rng
@@ -136,7 +137,7 @@ def test_rounded_numbers_need_a_tolerance() -> None:
 
 
 def test_a_name_without_a_domain_raises() -> None:
-    with pytest.raises(Unreadable, match="There is no"):
+    with pytest.raises(UnreadableError, match="There is no"):
         equivalent(parse("qq"), parse("beta"), NOTATION)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +13,9 @@ import torch
 from gradelib import check, exercises
 from gradelib.marker.check import mark
 from gradelib.marker.compare import equivalent
-from gradelib.marker.exercise import Exercise, Mistake
-from gradelib.marker.language import Formula, parse
+from gradelib.marker.exercise import Choice, Exercise, Mistake
+from gradelib.marker.language import Formula
+from gradelib.marker.parser import parse
 
 ALL = exercises.every()
 SEEDS = range(10)
@@ -24,7 +27,13 @@ PLANNED = {
     "rotation", "regulariser", "grae", "hadamard", "hadamard-gap", "column-estimator", "optimal-variances",
 }  # fmt: skip
 
-RIGHT = [(exercise, form) for exercise in ALL for form in (exercise.answer or exercise.reference, *exercise.also_right)]
+WORKED_OUT = [exercise for exercise in ALL if exercise.choice is None]
+CHOICES = [exercise for exercise in ALL if exercise.choice]
+RIGHT = [
+    (exercise, form)
+    for exercise in WORKED_OUT
+    for form in (exercise.answer or exercise.reference, *exercise.also_right)
+]
 WRONG = [(exercise, mistake) for exercise in ALL for mistake in exercise.mistakes]
 
 
@@ -55,7 +64,7 @@ def test_an_untouched_stub_is_unanswered(exercise: Exercise) -> None:
     assert check(exercise.id, ...).state == "unanswered"
 
 
-@pytest.mark.parametrize("exercise", ALL, ids=name_of)
+@pytest.mark.parametrize("exercise", WORKED_OUT, ids=name_of)
 def test_there_are_enough_right_forms_and_mistakes(exercise: Exercise) -> None:
     assert len({exercise.answer, *exercise.also_right}) >= 4  # the answer itself and three more
     assert len({str(mistake) for mistake in exercise.mistakes}) == len(exercise.mistakes) >= 5
@@ -138,3 +147,110 @@ def test_mean_field_cost_is_the_least_kl() -> None:
     best = 1 / S.inverse().diagonal()
     torch.testing.assert_close(kl(best), cost)
     assert all(kl(best * step.exp()) > cost for step in 0.1 * torch.randn(50, 3).double())
+
+
+# Choices with reasons
+
+
+def labelled(exercise: Exercise) -> dict[tuple[str, str], str]:
+    """What a learner types for each pair of an option and a reason."""
+    options, reasons = exercise.choice.labels(exercise.id)
+    return {(option, reason): a + b for a, option in options.items() for b, reason in reasons.items()}
+
+
+def test_the_book_has_a_choice_with_a_reason() -> None:
+    assert CHOICES
+
+
+@pytest.mark.parametrize("exercise", CHOICES, ids=name_of)
+def test_each_pair_has_its_verdict_and_each_wrong_one_its_hint(exercise: Exercise) -> None:
+    for pair, typed in labelled(exercise).items():
+        result = check(exercise.id, typed)
+        assert bool(result) == (pair == exercise.choice.right)
+        if not result:
+            assert (result.state, result.text) == ("incorrect", exercise.choice.hints[pair])
+            assert result.mistake == " because ".join(pair)
+
+
+@pytest.mark.parametrize("exercise", CHOICES, ids=name_of)
+def test_hints_of_choices_are_short_and_different(exercise: Exercise) -> None:
+    hints = list(exercise.choice.hints.values())
+    assert len({*hints}) == len(hints)
+    assert all(len(hint) < 200 and hint.endswith(("?", ".")) for hint in hints)
+    texts = [*exercise.choice.options.values(), *exercise.choice.reasons.values()]
+    assert all(text.endswith(".") and len(text) < 160 for text in texts)
+
+
+@pytest.mark.parametrize("exercise", CHOICES, ids=name_of)
+def test_a_chapter_shows_the_options_in_the_order_of_their_labels(exercise: Exercise) -> None:
+    chapter = next(n for n in exercises.CHAPTERS if exercise in exercises.of_chapter(n))
+    [page] = (Path(__file__).parents[2] / "book").glob(f"{chapter:02d}-*.md")
+    words = " ".join(page.read_text(encoding="utf8").split())
+    options, reasons = exercise.choice.labels(exercise.id)
+    places = [words.find(f"- **{a}** {exercise.choice.options[key]}") for a, key in options.items()]
+    places += [words.find(f"- **{n}** {exercise.choice.reasons[key]}") for n, key in reasons.items()]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+CHOICE = Choice(
+    {"up": "It grows.", "down": "It shrinks."},
+    {"a": "One.", "b": "Two.", "c": "Three."},
+    right=("up", "b"),
+    hints={(o, r): f"Not {o} {r}." for o in ("up", "down") for r in "abc" if (o, r) != ("up", "b")},
+)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda a, b: a + b,
+        lambda a, b: f" {a.lower()} {b}. ",
+        lambda a, b: f"{b}{a}",
+        lambda a, b: (a, b),
+        lambda a, b: [a, int(b)],
+        lambda a, b: f"{a} because of {b}",
+        lambda a, b: f"({a}, {b})",
+        lambda a, b: f"{chr(ord(a) + 0xFEE0)}{b}",
+        lambda a, b: {"choice": a, "reason": int(b)},
+    ],
+)
+def test_a_choice_may_be_written_in_many_ways(write: Callable) -> None:
+    exercise = Exercise("growth", "Which?", {}, choice=CHOICE)
+    pair = labelled(exercise)[CHOICE.right]
+    assert mark(exercise, write(*pair)), mark(exercise, write(*pair))
+    other = labelled(exercise)["down", "a"]
+    assert mark(exercise, write(*other)).text == "Not down a."
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        ("A", "unreadable", "both together"),
+        (2, "unreadable", "both together"),
+        ("AB", "unreadable", "such as"),
+        ("Z9", "unreadable", "such as"),
+        ("beta/(1 + w)", "unreadable", "A, B"),
+        ("A1 or B2", "unreadable", "both together"),
+        (lambda x: x, "unreadable", "such as"),
+        (..., "unanswered", "Nothing"),
+        ("...", "unanswered", "Nothing"),
+    ],
+)
+def test_what_is_no_choice_is_told_how_to_choose(answer: object, state: str, words: str) -> None:
+    result = mark(Exercise("growth", "Which?", {}, choice=CHOICE), answer)
+    assert (result.state, words in result.text) == (state, True), result
+
+
+def test_labels_depend_on_the_exercise_alone() -> None:
+    assert CHOICE.labels("growth") == CHOICE.labels("growth")
+    assert len({str(CHOICE.labels(str(n))) for n in range(20)}) > 5
+
+
+def test_a_choice_needs_a_hint_for_each_wrong_pair() -> None:
+    hints = dict(CHOICE.hints)
+    del hints["down", "c"]
+    with pytest.raises(ValueError, match="down"):
+        Choice(CHOICE.options, CHOICE.reasons, CHOICE.right, hints)
+    with pytest.raises(ValueError, match="not among"):
+        Choice(CHOICE.options, CHOICE.reasons, ("up", "z"), CHOICE.hints)

@@ -19,8 +19,9 @@ from gradelib import exercises
 from gradelib.marker.check import mark
 from gradelib.marker.compare import equivalent
 from gradelib.marker.exercise import Exercise
-from gradelib.marker.language import Formula, parse
+from gradelib.marker.language import Formula
 from gradelib.marker.mutation import mutants
+from gradelib.marker.parser import parse
 
 FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
 MOST, FEWEST = 2400, 2000

@@ -271,3 +271,45 @@ def test_more_bad_input_is_refused():
         geometry.curve_length(g, z[:1])
     with refused("curve", "NaN"):
         geometry.curve_length(g, z * math.nan)
+
+
+# What mixes examples
+
+
+LINEAR = torch.nn.Linear(2, 5, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    "g",
+    [
+        lambda q: LINEAR(q) - LINEAR(q).mean(0),
+        lambda q: LINEAR(q).softmax(0),
+        lambda q: LINEAR(q) * q.square().sum(),
+        lambda q: LINEAR(q).cumsum(0).flip(0),
+        torch.nn.Sequential(LINEAR, torch.nn.BatchNorm1d(5, dtype=torch.float64)),
+        torch.nn.Sequential(LINEAR, torch.nn.Dropout()),
+        networks.MLP(LINEAR, torch.nn.BatchNorm1d(5, dtype=torch.float64)),
+    ],
+)
+def test_a_function_that_mixes_its_examples_is_refused(g: object) -> None:
+    z = torch.randn(4, 2, dtype=torch.float64)
+    for derivative in (geometry.jacobian, geometry.linearise):
+        with pytest.raises(ValueError, match="each example on its own"):
+            derivative(g, z)
+    geometry.jacobian(torch.nn.Sequential(LINEAR, torch.nn.Softmax(-1)), z)
+
+
+@pytest.mark.parametrize("layer", [torch.nn.BatchNorm1d(5, dtype=torch.float64), torch.nn.Dropout()])
+def test_normalisation_and_dropout_mix_nothing_in_evaluation_mode(layer: torch.nn.Module) -> None:
+    z = torch.randn(4, 2, dtype=torch.float64)
+    assert geometry.jacobian(torch.nn.Sequential(LINEAR, layer).eval(), z).shape == (4, 5, 2)
+
+
+def test_chance_is_refused_for_a_single_example_too() -> None:
+    with pytest.raises(ValueError, match="or on chance"):
+        geometry.jacobian(torch.nn.Sequential(LINEAR, torch.nn.Dropout()), torch.ones(2, dtype=torch.float64))
+
+
+def test_a_function_with_data_for_each_example_mixes_nothing() -> None:
+    x, z = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    assert geometry.hessian(lambda q: -(x - LINEAR(q)).square().sum(-1), z).shape == (4, 2, 2)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from random_cases import refused
@@ -112,3 +113,20 @@ def test_a_step_of_training_looks_at_no_value(objective, likelihood):
     loss(model, x, noise, beta, likelihood=likelihood(check_values=False), check_values=False).backward()
     with pytest.raises(RuntimeError, match="meta"):
         loss(model, x, noise, beta, likelihood=likelihood(), check_values=True)
+
+
+@pytest.mark.parametrize("number", [np.float32(0.1), np.float64(0.1), np.int64(2)])
+def test_numpys_scalars_are_numbers(number: object) -> None:
+    _input.positive("beta", number)
+
+
+@pytest.mark.parametrize("number", [np.prod((2, 3)), np.int32(6), np.uint8(6)])
+def test_numpys_whole_numbers_are_whole(number: object) -> None:
+    assert type(_input.whole("n", number)) is int
+    assert _input.whole("n", number) == 6
+
+
+@pytest.mark.parametrize("number", [np.bool_(True), True, np.float32("nan"), np.float64(-1), 1j, "1"])
+def test_what_is_no_positive_number_is_refused(number: object) -> None:
+    with pytest.raises(ValueError, match="beta must be"):
+        _input.positive("beta", number)

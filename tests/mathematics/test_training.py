@@ -463,7 +463,9 @@ def test_the_report_of_a_grid_looks_at_the_batch_of_the_model_that_diverged():
         return 17 in torch.randint(40, (8,), generator=torch.Generator().manual_seed(seed))
 
     safe, unlucky = (next(seed for seed in range(99) if meets(seed) == wanted) for wanted in (False, True))
-    with pytest.raises(FloatingPointError, match=rf"seed {unlucky} stopped being finite at step 0 .* holds NaN"):
+    with pytest.raises(
+        FloatingPointError, match=rf"seed {unlucky} stopped being finite at step 0 .* (holds NaN|must be above 0)"
+    ):
         training.fit_grid(
             lambda seed: networks.VAE(torch.nn.Linear(10, 4), torch.nn.Linear(2, 10), d=2).double(),
             x,
@@ -481,3 +483,24 @@ def test_in_a_notebook_the_bar_shows_where_the_notebook_can_ask_for_input(monkey
     monkeypatch.setitem(sys.modules, "IPython", shell)
     monkeypatch.delenv("TQDM_DISABLE", raising=False)  # the tests' own environment has it
     assert training._watched() == asked
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
+def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.pt is no whole checkpoint"):
+        training.fit(networks.mlp_vae(6, 2), torch.randn(20, 6), beta=0.1, steps=2, checkpoint=path)
+
+
+def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.save({"run": "x"}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"other\.pt is no whole checkpoint"):
+        training.fit(networks.mlp_vae(6, 2), torch.randn(20, 6), beta=0.1, steps=2, checkpoint=tmp_path / "other.pt")
+
+
+def test_a_decoder_that_mixes_examples_is_refused_where_its_derivatives_are_taken() -> None:
+    model = networks.mlp_vae(6, 2)
+    model.decoder = torch.nn.Sequential(model.decoder, torch.nn.Softmax(0))
+    with pytest.raises(ValueError, match="each example on its own"):
+        training.fit(model, torch.randn(20, 6), beta=0.1, steps=2, objective="grae_bound")
