@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,7 +91,7 @@ def by_squares(
     two sides are formulas, or functions as in `exact`. Raises as `exact` does, and for any other certificate.
     """
     spec = _spec((smaller, larger, certificate), values)
-    formula = read(certificate, spec)
+    formula = _formula(label, certificate, spec)
     if (place := _maybe_negative(formula.root, spec)) is not None:
         raise EquationError(f"{label}: the certificate is not seen to be positive in {Formula(place).text}.")
     return _check(label, "inequality", (larger, smaller), certificate, "", sizes, excuse, values)
@@ -127,9 +127,7 @@ def _check(
 ) -> Check:
     started = time.process_time()
     spec = _spec((*sides, right), given)
-    formula = read(right, spec)
-    if not isinstance(formula, Formula):
-        raise EquationError(f"{label}: the right side of an exact check is a formula, not a program.")
+    formula = _formula(label, right, spec)
     domains = {name: spec[name] for name in _used(label, (*sides, formula), solves, spec)}
     if all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in domains.values()):
         sizes = sizes[:1]
@@ -207,6 +205,13 @@ def _spec(sides: Sequence[Any], given: Mapping[str, Any]) -> dict[str, str]:
     """The domains of all names; what is given as a sympy object has none."""
     declared = {name: value if isinstance(value, str) else _GIVEN for name, value in given.items()}
     return equations.domains_of(sides, declared)
+
+
+def _formula(label: str, right: Any, names: Iterable[str]) -> Formula:
+    formula = read(right, names)
+    if not isinstance(formula, Formula):
+        raise EquationError(f"{label}: the right side of an exact check is a formula, not a program.")
+    return formula
 
 
 def _used(label: str, sides: Sequence[Any], solves: str, spec: Mapping[str, str]) -> list[str]:
@@ -354,10 +359,9 @@ class _Case:
         return place, {name: self._number(value, place) for name, value in self.values.items()}
 
     def _number(self, value: Any, place: Sequence[Any]) -> Any:
-        result = np.empty(np.shape(value), dtype=object)
         try:
             entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
-            result.flat = [mpmath.mpf(entry) for entry in entries]
+            result = np.array([mpmath.mpf(entry) for entry in entries], dtype=object).reshape(np.shape(value))
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
             raise _NoValueError(f"a name has no real value at a point with {self.where}.") from None
         return result if np.shape(value) else result[()]
@@ -412,7 +416,9 @@ def _side(side: Any, objects: Mapping[str, Any]) -> Any:
     """A left side as a sympy expression or matrix, not yet computed."""
     if isinstance(side, str):
         lift = Symbolic().lift
-        value = read(side, [*objects]).evaluate_with(Symbolic(), {name: lift(one) for name, one in objects.items()})
+        value = _formula("", side, objects).evaluate_with(
+            Symbolic(), {name: lift(one) for name, one in objects.items()}
+        )
         return sp.Matrix(value.tolist()) if np.ndim(value) else sp.sympify(value)
     if not isinstance(side, sp.Basic | sp.MatrixBase):
         side = sp.sympify(side(**{name: objects[name] for name in inspect.signature(side).parameters}))
