@@ -71,6 +71,12 @@ def test_chunks_change_the_draws_alone(digits, trained, monkeypatch):
             assert parts[name] == pytest.approx(value, rel=1e-9)
 
 
+def test_means_are_over_examples_and_errors_shrink_with_them():
+    parts = [(3, {"loss": 2.0, "loss_error": 2.0}), (1, {"loss": 6.0, "loss_error": 4.0})]
+    assert models._average("loss", parts) == 3.0
+    assert math.isclose(models._average("loss_error", parts), math.hypot(6.0, 4.0) / 4)
+
+
 # --- rotations
 
 
