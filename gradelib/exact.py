@@ -9,7 +9,7 @@ it with sympy, from matrices that the check hands to a function by name:
     exact("eq-slope", slope, "beta/2*tr((inv(S) - I_d + T(J)@H@J/beta)@D)", D="sym:d")
 
 The right side is a formula in the language of the exercises. The proof clears denominators and counts terms, see
-`gradelib._algebra`. Then every mutant of the right side is computed with 50 digits at rational points, where it must
+`gradelib.algebra`. Then every mutant of the right side is computed with 50 digits at rational points, where it must
 differ from the left side.
 """
 
@@ -29,7 +29,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from gradelib import equations
-from gradelib._algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
+from gradelib.algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
 from gradelib.equations import Check, EquationError
 from gradelib.marker.arithmetic import describe
 from gradelib.marker.compare import DIGITS, points

@@ -195,7 +195,9 @@ def test_the_report_says_which_kind_of_evidence_there_is_and_why(root):
     assert [line.split()[0] for line in told[2:4]] == ["1", "2"]
     assert "proved with a symbol for every entry" in told[2]
     assert "checked with numbers only" in told[3]
-    numbers, part = ([row.text.split("\n") for row in one.select("tbody tr")] for one in report.select(".gl-exceptions"))
+    numbers, part = (
+        [row.text.split("\n") for row in one.select("tbody tr")] for one in report.select(".gl-exceptions")
+    )
     assert [row for row in numbers if "An inequality." in row]
     assert len(numbers) == 2
     assert [row for row in part if "For one latent." in row]

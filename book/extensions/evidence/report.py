@@ -128,7 +128,7 @@ class ReportTables(SphinxPostTransform):
         if not exceptions:
             return []
         evidence = domain(self.env)
-        labels = {label for found in evidence.equations.values() for label in found}
+        labels = {label for found in evidence.equations.values() for label in found if label.startswith("eq-")}
         exact = {check.name for check in evidence.records("check") if is_exact(check)}
         wrong = {
             "has no exact check, and no reason why": labels - exact - set(exceptions["numbers"]),
