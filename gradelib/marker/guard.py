@@ -150,7 +150,7 @@ def _be_the_child(work: Work, writer: int, seconds: float) -> None:
             torch.set_num_threads(1)  # the parent's OpenMP threads do not exist here; waiting for them would hang
         signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        with _imports_are_free(_TimerStopped):
+        with _imports_are_free(_TimersStopped):
             report = work()
         signal.setitimer(signal.ITIMER_PROF, 0)
         os.write(3, json.dumps(report).encode())
@@ -158,15 +158,16 @@ def _be_the_child(work: Work, writer: int, seconds: float) -> None:
         os._exit(0)
 
 
-class _TimerStopped:
-    """Stops this process's timer of CPU time for a while; what was left of it comes back."""
+class _TimersStopped:
+    """Stops the timers of this process for a while; what was left of them comes back."""
 
     def __enter__(self) -> None:
-        self._left = signal.setitimer(signal.ITIMER_PROF, 0)
+        self._left = {timer: signal.setitimer(timer, 0) for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL)}
 
     def __exit__(self, *_: object) -> None:
-        if self._left[0]:
-            signal.setitimer(signal.ITIMER_PROF, *self._left)
+        for timer, left in self._left.items():
+            if left[0]:
+                signal.setitimer(timer, *left)
 
 
 @contextlib.contextmanager
@@ -247,7 +248,7 @@ def _with_timer(work: Work, seconds: float) -> Any:
     try:
         for _, timer, limit in timers:
             signal.setitimer(timer, limit, _REPEAT)
-        with _imports_are_free(_TimerStopped):
+        with _imports_are_free(_TimersStopped):
             return work()
     finally:
         active = False  # first of all, and without a call: from here on no alarm may interrupt
@@ -260,22 +261,22 @@ def _with_timer(work: Work, seconds: float) -> Any:
 def _with_watchdog(work: Work, seconds: float) -> Any:
     """Send `_Stop` into this thread at either limit, and again from time to time in case it was caught."""
     active, target, done = True, ctypes.c_ulong(threading.get_ident()), threading.Event()
-    free = 0.0  # CPU seconds of imports
+    free_cpu = free_wall = 0.0  # seconds of imports
 
     @contextlib.contextmanager
     def not_counted() -> Iterator[None]:
-        nonlocal free
-        start = time.process_time()
+        nonlocal free_cpu, free_wall
+        cpu, wall = time.process_time(), time.monotonic()
         try:
             yield
         finally:
-            free += time.process_time() - start
+            free_cpu, free_wall = free_cpu + time.process_time() - cpu, free_wall + time.monotonic() - wall
 
     def watch() -> None:
         cpu, wall = time.process_time(), time.monotonic()
         while not done.wait(_REPEAT) and active:
-            waited = time.monotonic() - wall > WALL * seconds
-            if waited or time.process_time() - cpu - free > seconds:
+            waited = time.monotonic() - wall - free_wall > WALL * seconds
+            if waited or time.process_time() - cpu - free_cpu > seconds:
                 stop = _WaitedStop if waited else _Stop
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(stop))
 

@@ -240,8 +240,9 @@ class _Parser:
             return
         left = self.tokens[self.place : equals[0]]
         name = left[0].text if left else ""
-        is_name = not left or (left[0].kind == "name" and name not in (self.known or ()))
-        if len(equals) > 1 or not is_name or not (len(left) < 2 or (left[1].text == "(" and left[-1].text == ")")):
+        of_something = len(left) > 1 and left[1].text == "(" and left[-1].text == ")"  # f(x) = …, S(beta) = …
+        is_new = not left or (len(left) == 1 and left[0].kind == "name" and name not in (self.known or ()))
+        if len(equals) > 1 or not (is_new or (of_something and left[0].kind == "name" and name not in FUNCTIONS)):
             raise UnreadableError("equation")
         self.place = equals[0] + 1
 
