@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-RUN := $(shell find gradelib -name '*.py') book/extensions/page/offline.py book/extensions/notebooks/execution.py
+RUN := $(shell find gradelib -name '*.py') book/extensions/notebooks/execution.py
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
@@ -27,8 +27,9 @@ pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
 test: $(INSTALLED)  ## run every test, the notebooks included
 	$(BIN)/python -m pytest --nbval
 
-notebooks: $(INSTALLED)  ## write and run book/*.ipynb from book/*.md
-	$(BIN)/python -m book.extensions.notebooks.export
+notebooks: _build/.written  ## write book/*.ipynb from book/*.md, with the outputs of the book
+	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick --builder custom --custom-builder notebooks
+	cp _build/notebooks/book/*.ipynb book
 
 words: $(INSTALLED)  ## write them again after a change of words alone, running nothing
 	$(BIN)/python -m book.extensions.notebooks.export --keep-outputs

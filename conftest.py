@@ -6,11 +6,11 @@ import os
 
 import pytest
 
+from gradelib._kernel import ENVIRONMENT
 from gradelib.records import MIME_TYPE
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: a second thread only waits for the first
-os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would stand in the stored outputs
-os.environ.setdefault("GRADELIB_STATIC", "1")  # live figures without widgets, as on the page
+for name, value in ENVIRONMENT.items():
+    os.environ.setdefault(name, value)
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

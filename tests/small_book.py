@@ -30,9 +30,12 @@ def write_configuration(root: Path, toc: str) -> None:
     (root / "_toc.yml").write_text(toc)
 
 
-def build(root: Path) -> subprocess.CompletedProcess[str]:
-    """Build it as strictly as `make book` does."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going", "-n"]
+NOTEBOOKS = ("--builder", "custom", "--custom-builder", "notebooks")
+
+
+def build(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Build it as strictly as `make book` does, or with the options `NOTEBOOKS` as `make notebooks` does."""
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "--keep-going", "-n", *options]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=environment)

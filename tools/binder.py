@@ -17,17 +17,17 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import nbformat
 from nbformat import NotebookNode
-from nbval.plugin import coalesce_streams
 
-from book.extensions.notebooks.export import text_outputs
+from book.extensions import chapter_sources
+from book.extensions.notebooks.notebook import code_cells, read_notebook, text_outputs
+from gradelib._kernel import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 
 # What repo2docker 2026.4 puts into each image, from its `environment.py-3.11-linux-64.lock`.
 IMAGE = ["pip==25.2", "jupyterlab==4.4.9", "notebook==7.4.7", "ipywidgets==8.1.7", "ipykernel==7.0.1"]
-OURS = ("PYTHON", "VIRTUAL_ENV", "GRADELIB", "TQDM")  # what a reader's kernel does not have
+OURS = ("PYTHON", "VIRTUAL_ENV", *ENVIRONMENT)  # what a reader's kernel does not have
 
 
 class Binder:
@@ -78,7 +78,8 @@ class Binder:
         """Run a chapter as a reader would; in words and as a truth value, whether each cell says what is stored."""
         begin = time.perf_counter()
         self.do("jupyter", "nbconvert", "--to", "notebook", "--execute", "--output", "ran", f"book/{name}.ipynb")
-        pairs = itertools.zip_longest(code_cells(self.home / "book/ran.ipynb"), code_cells(ROOT / f"book/{name}.ipynb"))
+        notebooks = map(read_notebook, (self.home / "book/ran.ipynb", ROOT / f"book/{name}.ipynb"))
+        pairs = itertools.zip_longest(*map(code_cells, notebooks))
         other = [number for number, (ran, stored) in enumerate(pairs) if said(ran) != said(stored)]
         words = f"code cells {other} say other things" if other else "says what is stored"
         return f"{words}, {time.perf_counter() - begin:.0f} s", not other
@@ -93,20 +94,16 @@ def megabytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) // 10**6
 
 
-def code_cells(path: Path) -> list[NotebookNode]:
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-
-
 def said(cell: NotebookNode | None) -> list[NotebookNode]:
     """The text outputs that nbval would compare; progress bars go to stderr."""
     if cell is None or {"nbval-ignore-output"} & {*cell.metadata.get("tags", [])}:
         return []
-    return [output for output in coalesce_streams(text_outputs(cell.outputs)) if output.get("name") != "stderr"]
+    return [output for output in text_outputs(cell.outputs) if output.get("name") != "stderr"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.binder", description=__doc__)
-    known = sorted(path.stem for path in ROOT.glob("book/[0-9]*.ipynb"))
+    known = [source.stem for source in chapter_sources(ROOT)]
     parser.add_argument(
         "chapters", nargs="*", metavar="chapter", help="names such as 06-optimal-covariance; all by default"
     )

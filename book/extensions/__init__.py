@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ PARTS = (
     "page.tooltips",
     "page.reading_time",
     "pdf.latex",
+    "notebooks.builder",
     "notebooks.execution",
 )
 
@@ -32,6 +33,11 @@ def metadata() -> ExtensionMetadata:
 def is_chapter(docname: str) -> bool:
     """Whether a page is a chapter: the names of chapters begin with their number."""
     return PurePosixPath(docname).name[0].isdigit()
+
+
+def chapter_sources(root: Path) -> list[Path]:
+    """The source files of the chapters, in their order."""
+    return sorted(path for path in root.glob("book/*.md") if is_chapter(path.stem))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import gradelib
+from gradelib import _kernel
 from gradelib.classroom import seccomp
-from gradelib.parallel import ONE_THREAD
 
 _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside the system's and Python's own folders
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -35,9 +35,9 @@ _PUBLIC_MARKER_MODULES = (
 )
 _NOBODY = 65534
 _ENVIRONMENT = {
-    **ONE_THREAD,
+    **_kernel.ENVIRONMENT,
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
-    **{"MPLBACKEND": "agg", "TQDM_DISABLE": "1", "GRADELIB_STATIC": "1"},
+    **{"MPLBACKEND": "agg"},
 }
 _START = (
     "import sys; sys.path += sys.argv[2:]; sys.dont_write_bytecode = True; "

@@ -10,9 +10,10 @@ import nbformat
 import pytest
 from cells import too_big
 
+from book.extensions import chapter_sources
 from gradelib import exercises
 
-CHAPTERS = sorted((Path(__file__).parents[2] / "book").glob("[0-9]*.md"))
+CHAPTERS = chapter_sources(Path(__file__).parents[2])
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 
 

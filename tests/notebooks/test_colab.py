@@ -30,7 +30,7 @@ from nbformat import NotebookNode
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from book.extensions.notebooks.export import text_outputs
+from book.extensions.notebooks.notebook import code_cells, read_notebook, text_outputs
 
 ROOT = Path(__file__).parents[2]
 CHAPTER = ROOT / "book" / "06-optimal-covariance.ipynb"
@@ -156,13 +156,9 @@ def on_colab(folder: Path, cells: list[NotebookNode], index: str) -> tuple[list[
     return cells, seconds
 
 
-def code_cells() -> list[NotebookNode]:
-    return [cell for cell in nbformat.read(CHAPTER, as_version=4).cells if cell.cell_type == "code"]
-
-
 def set_up_from(address: str) -> NotebookNode:
     """The first cell of the real notebook, with the address of the package replaced."""
-    cell = code_cells()[0]
+    cell = code_cells(read_notebook(CHAPTER))[0]
     cell.source, times = re.subn(r"https://\S+\.zip", address, cell.source)
     assert times == 1
     return cell
@@ -170,7 +166,7 @@ def set_up_from(address: str) -> NotebookNode:
 
 def chapter() -> list[NotebookNode]:
     """All code of the chapter, without the set-up."""
-    return code_cells()[1:]
+    return code_cells(read_notebook(CHAPTER))[1:]
 
 
 @pytest.fixture(scope="module")

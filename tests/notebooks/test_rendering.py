@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -15,7 +16,8 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from benchmarks.browser import MISSING, Browser, chromium
-from book.extensions.notebooks.reader import page_url, read_config
+from book.extensions.notebooks.export import read_settings
+from book.extensions.site import site_url
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
@@ -95,7 +97,7 @@ def test_a_fault_is_found(text: str, fault: str) -> None:
 
 def astray(notebook: NotebookNode, book: Path) -> list[str]:
     """Links to a page or an anchor that the built book does not have."""
-    address = page_url(read_config(ROOT)) + "/"
+    address = site_url(SimpleNamespace(**read_settings(ROOT)))
     links = [link.removeprefix(address) for link in expected(notebook)["links"] if link.startswith(address)]
     return [link for link in links if not there(book, *link.partition("#")[::2])]
 
@@ -113,8 +115,8 @@ def test_links_to_the_published_book_lead_somewhere(path: Path, built_book: Path
 
 def test_a_link_astray_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text('<p id="here"></p>')
-    address = page_url(read_config(ROOT))
-    text = " ".join(f"[x]({address}/{link})" for link in ("a.html#here", "a.html", "a.html#gone", "b.html"))
+    address = site_url(SimpleNamespace(**read_settings(ROOT)))
+    text = " ".join(f"[x]({address}{link})" for link in ("a.html#here", "a.html", "a.html#gone", "b.html"))
     assert astray(markdown(text), tmp_path) == ["a.html#gone", "b.html"]
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from book.extensions import chapter_sources
 from book.extensions.page.tooltips import Term
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -37,7 +38,7 @@ def entries(text: str) -> list[Entry]:
 
 def chapters() -> dict[str, tuple[str, str]]:
     """Number and text of each chapter, under its label."""
-    texts = {path.name: path.read_text(encoding="utf8") for path in sorted(BOOK.glob("[0-9]*.md"))}
+    texts = {path.name: path.read_text(encoding="utf8") for path in chapter_sources(BOOK.parent)}
     return {
         re.search(r"^\((ch-.*)\)=$", t, re.MULTILINE)[1]: (f"Chapter {int(name[:2])}", t) for name, t in texts.items()
     }

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +14,7 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from small_book import FRONT, build, page, write_configuration
+from small_book import FRONT, NOTEBOOKS, build, page, write_configuration
 
 from benchmarks.browser import MISSING, Browser, chromium
 from book.extensions.page import reading_time, tooltips
@@ -225,11 +222,9 @@ def test_the_time_counts_words_formulas_and_code_but_no_output():
 
 
 def test_notebooks_stay_as_they_are(root):
-    exporter = [sys.executable, "-m", "book.extensions.notebooks.export", "--root", str(root)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*exporter, "01-first"], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    text = (root / "book/01-first.ipynb").read_text(encoding="utf8")
+    built = build(root, *NOTEBOOKS)
+    assert built.returncode == 0, built.stderr
+    text = (root / "_build/notebooks/book/01-first.ipynb").read_text(encoding="utf8")
     assert "Hidden are *latents*, and a latent" in text
     assert not re.search(r"gl-|minutes to read|Hidden:|glossary", text)
 

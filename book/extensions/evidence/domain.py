@@ -20,6 +20,7 @@ from sphinx.roles import XRefRole
 from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
+from book.extensions.cells import is_code_cell
 from gradelib.mime_renderer import record
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class EvidenceDomain(Domain):
     def process_doc(self, env: BuildEnvironment, docname: str, document: nodes.document) -> None:
         for equation in document.findall(is_labelled_equation):
             self.equations.setdefault(docname, {})[equation["label"]] = equation.line
-        for cell in document.findall(_is_code_cell):
+        for cell in document.findall(is_code_cell):
             for shown in cell.findall(record):
                 cell["ids"].append(self.note_record(docname, shown, cell.line))
 
@@ -210,7 +211,3 @@ def tried(checks: Iterable[Record]) -> int:
 
 def is_labelled_equation(node: nodes.Node) -> bool:
     return isinstance(node, nodes.math_block) and bool(node.get("label"))
-
-
-def _is_code_cell(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"

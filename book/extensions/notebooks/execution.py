@@ -1,35 +1,47 @@
-"""Run the chapters of a build side by side: myst-nb alone would run them one after another."""
+"""Execute the chapters of a build in parallel, through the jupyter-cache: MyST-NB alone runs one after another."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import cast
 
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
 from myst_nb.core.read import is_myst_markdown_notebook
+from myst_nb.sphinx_ import SphinxEnvType
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
+from sphinx.util.typing import ExtensionMetadata
 
-READER = {"name": "myst_nb_md", "type": "plugin"}
+from book.extensions import metadata
+from gradelib import _kernel
+
+READER = {"name": "myst_nb_md", "type": "plugin"}  # MyST-NB registers it with the jupyter-cache
 
 log = logging.getLogger(__name__)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("env-before-read-docs", run_chapters)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def execute_outdated(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Put the runs of outdated pages with code into the jupyter-cache, from which MyST-NB takes their outputs.
 
-
-def run_chapters(app: Sphinx, env: BuildEnvironment, names: list[str]) -> None:
-    """Fill the cache, from which myst-nb then takes every chapter; one that fails here it runs again, and reports."""
-    settings = env.mystnb_config
+    A page that fails here is not cached; MyST-NB runs it once more, and reports the error.
+    """
+    settings = cast(SphinxEnvType, env).mystnb_config
     if settings.execution_mode != "cache":
         return
     cache = get_cache(settings.execution_cache_path)
-    sources = [Path(env.doc2path(name)) for name in names]
-    chapters = [path for path in sources if is_myst_markdown_notebook(path.read_text(encoding="utf-8"))]
-    records = [cache.add_nb_to_project(str(path), read_data=READER) for path in chapters]
+    paths = [Path(env.doc2path(name)) for name in docnames]
+    sources = [path for path in paths if not any(map(path.match, settings.execution_excludepatterns))]
+    notebooks = [path for path in sources if is_myst_markdown_notebook(path.read_text(encoding="utf-8"))]
+    records = [cache.add_nb_to_project(str(path), read_data=READER) for path in notebooks]
     if records:
         executor = load_executor("local-parallel", cache, logger=logging.getLogger("jupyter_cache").logger)
         executor.run_and_cache(filter_pks=[record.pk for record in records], timeout=settings.execution_timeout)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    os.environ.update(_kernel.ENVIRONMENT)  # every kernel of the build inherits it
+    app.connect("env-before-read-docs", execute_outdated)
+    return metadata()

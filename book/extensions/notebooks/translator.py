@@ -1,421 +1,560 @@
-"""Turn a page that Sphinx has read and resolved into the Markdown that Jupyter, Colab and GitHub show.
+"""Translate the doctree of a chapter into the cells of a notebook: Markdown that Jupyter, Colab and GitHub show.
 
-The page arrives as a docutils tree with every number, reference and citation already in place, so that the notebook
-says what the HTML page says. Each kind of node has one function here; a kind without one stops the export.
+The doctree arrives with every number, reference and citation resolved, so that the notebook says what the HTML page
+says. A node that has no form in a notebook is a warning, with which `--warningiserror` fails the build.
 """
+
+from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import zip_longest
-from urllib.parse import quote
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote as quote_url
 
 from docutils import nodes
-from markdown_it import MarkdownIt
-from mdit_py_plugins.dollarmath import dollarmath_plugin
-from sphinx.builders import Builder
 from sphinx.locale import admonitionlabels
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxTranslator
 from sphinx.util.math import get_node_equation_number
-from sphinx_proof.nodes import NODE_TYPES
+from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
+from sphinx_proof.nodes import NODE_TYPES, unenumerable_node
 
-ADMONITIONS = ("note", "tip", "warning", "important", "seealso", "hint", "caution", "attention", "danger", "error")
-THEOREMS = {f"{kind}_node" for kind in (*NODE_TYPES, "unenumerable")}
+from book.extensions.cells import is_code_cell
+from book.extensions.notebooks.markdown import (
+    code_span,
+    details,
+    escape,
+    escape_line_starts,
+    escape_url,
+    fence,
+    find_myst,
+    join_blocks,
+    list_item,
+    one_line,
+    quote,
+)
+
+if TYPE_CHECKING:
+    from book.extensions.notebooks.builder import NotebookBuilder
+
+logger = logging.getLogger(__name__)
+
 ALIGNMENT = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}
-SILENT = ("comment", "index", "substitution_definition", "tabular_col_spec", "highlightlang", "meta", "docinfo")
+THEOREMS = (*NODE_TYPES.values(), unenumerable_node)
+EXERCISES = (exercise_enumerable_node, exercise_node)
 
 
-class ExportError(Exception):
-    """The book cannot become a notebook as it stands; the message is one sentence with file and line."""
+@dataclass
+class Cell:
+    """A cell of the notebook, and the line of the source where it begins."""
 
-
-@dataclass(frozen=True)
-class Piece:
-    """A block of Markdown, or the place of a code cell, in the order of the page."""
-
-    text: str = ""
-    cell: int | None = None  # index of the code cell in the source, None for Markdown
-    line: int = 0
-    opens: bool = False  # a heading starts a new Markdown cell
+    line: int
+    blocks: list[str] = field(default_factory=list)  # of Markdown
+    code: int | None = None  # the place of a code cell among the cells of the source; None for a Markdown cell
     solution: str = ""  # the name of the solution whose code this is
 
 
-class NotebookBuilder(Builder):
-    """A Sphinx builder that reads and numbers the book but writes no page; it says how links look in a notebook."""
-
-    name = "notebook"
-    format = "notebook"
-    supported_remote_images = True
-    base_url = ""  # set once the configuration is known
-
-    def get_outdated_docs(self) -> Iterable[str]:
-        return self.env.found_docs
-
-    def write(self, *_: object) -> None:
-        """Nothing: the chosen chapters are resolved and written one by one."""
-
-    def get_target_uri(self, docname: str, typ: str | None = None) -> str:
-        return f"{self.base_url}/{docname}.html"
-
-    def get_relative_uri(self, from_: str, to: str, typ: str | None = None) -> str:
-        """A link inside one notebook stays inside; any other leads to the published page."""
-        return "" if from_ == to else self.get_target_uri(to)
-
-
-def pieces(builder: NotebookBuilder, docname: str, document: nodes.document, code: dict[int, str]) -> list[Piece]:
-    """The Markdown blocks and code cells of one resolved page; raises ExportError where the page cannot be said.
-
-    `code` has the source of each code cell under its index.
-    """
-    writer = _Writer(builder, docname, document, code)
-    found = list(writer.flow(document.children))
-    if missing := writer.linked - writer.placed:
-        raise ExportError(f"{document['source']}:1: links lead to {sorted(missing)}, which the notebook does not show.")
-    return found
-
-
-def where(node: nodes.Node) -> tuple[str, int]:
+def source_line(node: nodes.Node) -> tuple[str, int]:
     """File and line of a node; of what it holds or of what holds it, where the node itself does not know them."""
-    while node is not None:
-        if known := next((inner for inner in node.findall() if inner.source and inner.line), None):
+    place: nodes.Node | None = node
+    while place is not None:
+        if known := next((inner for inner in place.findall() if inner.source and inner.line), None):
             return known.source, known.line
-        node = node.parent
+        place = place.parent
     return "(unknown)", 0
 
 
-def _refuse(node: nodes.Node, why: str) -> ExportError:
-    source, line = where(node)
-    return ExportError(f"{source}:{line}: {why}")
+class NotebookTranslator(SphinxTranslator):
+    """Collects `cells`; `stack` holds the texts of the nodes that are open, and is empty at the top level of a page."""
 
+    builder: NotebookBuilder
 
-class _Writer:
-    """Writes one page. `block_…` functions return blocks of Markdown, `span_…` functions text inside a line."""
-
-    def __init__(self, builder: NotebookBuilder, docname: str, document: nodes.document, code: dict[int, str]) -> None:
-        self.builder = builder
-        self.code = code
-        self.config = builder.config
-        self.env = builder.env
-        self.docname = docname
-        # Sphinx's own helper for equation numbers reads `fignumbers` off the builder.
-        builder.fignumbers = self.env.toc_fignumbers.get(docname, {})
-        self.linked = {link[1:] for ref in document.findall(nodes.reference) if (link := self.link(ref))[0] == "#"}
-        self.linked |= {ref["refid"] for ref in document.findall(nodes.footnote_reference)}
+    def __init__(self, document: nodes.document, builder: NotebookBuilder) -> None:
+        super().__init__(document, builder)
+        self.cells: list[Cell] = []
+        self.stack: list[list[str]] = []
+        self.level = 0  # of headings
+        self.rows: list[list[str]] = []  # of the table
+        self.in_entry = False  # of a table
+        self.one_line_maths = 0  # how many of the open nodes ask for formulas on one line
+        self.solution_cells: list[Cell] = []
+        # MyST-NB leaves out of the doctree what a page does not show; a run needs these cells in their places.
+        chapter = builder.current_chapter
+        shown = {cell["cell_index"] for cell in document.findall(is_code_cell)}
+        self.removed = [Cell(chapter.lines[i], code=i) for i in chapter.code if i not in shown]
+        links = [*document.findall(nodes.reference), *document.findall(nodes.footnote_reference)]
+        self.linked = {link["refid"] for link in links if "refid" in link}
+        self.linked |= {link["refuri"][1:] for link in links if link.get("refuri", "").startswith("#")}
         self.placed: set[str] = set()
-        self.one_line_maths = False
 
-    # --- the order of the page
+    # --- the stack of open nodes, and the cells
 
-    def flow(self, children: Iterable[nodes.Node], level: int = 1) -> Iterator[Piece]:
-        for child in children:
-            kind = type(child).__name__
-            if kind == "section":
-                yield self.heading(child, level)
-                yield from self.flow(child.children[1:], level + 1)
-            elif kind in ("exercise_enumerable_node", "exercise_node"):
-                yield self.exercise_heading(child, level)
-                yield from self.flow(child.children[-1].children, level + 1)
-            elif kind == "solution_node":
-                yield from self.solution(child)
-            elif _is_code_cell(child):
-                yield from self.code_cell(child)
-            elif text := self.block(child):
-                yield Piece(text, line=where(child)[1])
+    def push(self, node: nodes.Element) -> None:
+        self.stack.append([])
 
-    def heading(self, section: nodes.section, level: int) -> Piece:
-        numbers = self.env.toc_secnumbers.get(self.docname, {})
+    def pop_text(self) -> str:
+        """The text of an inline node that ends."""
+        return "".join(self.stack.pop())
+
+    def pop_blocks(self) -> str:
+        return join_blocks(self.stack.pop())
+
+    def add(self, text: str) -> None:
+        self.stack[-1].append(text)
+
+    def add_block(self, node: nodes.Element, text: str, *, opens: bool = False) -> None:
+        """Put a block into the node that holds it, or at the top level into a cell, a new one if it `opens` one."""
+        if self.stack:
+            self.add(text)
+            return
+        for left in find_myst(text):
+            self.warn(node, f"the text from here on leaves {left}")
+        _, line = source_line(node)
+        self.add_removed_cells(line)
+        if opens or not self.cells or self.cells[-1].code is not None:
+            self.cells.append(Cell(line))
+        self.cells[-1].blocks.append(text)
+
+    def add_anchored(self, node: nodes.Element, text: str) -> None:
+        if block := join_blocks([self.anchors(node), text]):
+            self.add_block(node, block)
+
+    def add_code_cell(self, cell: Cell) -> None:
+        self.add_removed_cells(cell.line)
+        self.cells.append(cell)
+
+    def add_removed_cells(self, line: float) -> None:
+        """Add the code cells before this line of the source that the page does not show."""
+        while self.removed and self.removed[0].line < line:
+            self.cells.append(self.removed.pop(0))
+
+    def unknown_visit(self, node: nodes.Node) -> None:
+        self.refuse(node, f"a {type(node).__name__!r} has no form in a notebook")
+
+    def unknown_departure(self, node: nodes.Node) -> None:
+        """Most nodes need nothing when they end."""
+
+    def refuse(self, node: nodes.Node, why: str) -> NoReturn:
+        """Leave a node out, with a warning; for `visit_` methods."""
+        self.warn(node, why)
+        raise nodes.SkipNode
+
+    def warn(self, node: nodes.Node, text: str) -> None:
+        source, line = source_line(node)
+        logger.warning(text, location=f"{source}:{line}", type="notebooks")
+
+    def skip(self, node: nodes.Element) -> None:
+        raise nodes.SkipNode
+
+    visit_comment = visit_index = visit_substitution_definition = visit_tabular_col_spec = skip
+    visit_highlightlang = visit_meta = visit_docinfo = visit_label = visit_colspec = skip
+
+    # --- the page
+
+    def visit_document(self, node: nodes.document) -> None:
+        """Nothing is open yet."""
+
+    def depart_document(self, node: nodes.document) -> None:
+        self.add_removed_cells(float("inf"))
+        if missing := self.linked - self.placed:
+            logger.warning(
+                "links lead to %s, which the notebook lacks", sorted(missing), location=f"{node['source']}:1"
+            )
+
+    def visit_section(self, node: nodes.section) -> None:
+        if not self.stack:
+            self.level += 1
+
+    def depart_section(self, node: nodes.section) -> None:
+        if not self.stack:
+            self.level -= 1
+
+    def visit_title(self, node: nodes.title) -> None:
+        if isinstance(node.parent, solution_node):
+            raise nodes.SkipNode
+        if isinstance(node.parent, nodes.section) and self.stack:
+            self.refuse(node, "a heading cannot stand inside another block")
+        self.push(node)
+
+    def depart_title(self, node: nodes.title) -> None:
+        text, parent = self.pop_text(), node.parent
+        if isinstance(parent, nodes.section):
+            self.add_heading(parent, self.level, self.section_number(parent) + text)
+        elif isinstance(parent, EXERCISES):
+            self.add_heading(parent, self.level + 1, self.exercise_number(parent) + text)
+        else:
+            self.add(text)  # the node that holds it puts it in its place
+
+    def add_heading(self, node: nodes.Element, level: int, title: str) -> None:
+        self.add_block(node, f"{'#' * min(level, 6)} {self.anchors(node)}{one_line(title)}", opens=True)
+
+    def section_number(self, section: nodes.section) -> str:
+        numbers = self.builder.env.toc_secnumbers.get(self.builder.current_docname, {})
         # The chapter's own number is kept under the empty anchor.
-        number = numbers.get("#" + section["ids"][0]) or (numbers.get("") if level == 1 else None)
-        prefix = ".".join(map(str, number)) + ". " if number else ""
-        return self.title_piece(section, level, prefix + self.inline(section[0]))
+        number = numbers.get("#" + section["ids"][0]) or (numbers.get("") if self.level == 1 else None)
+        return ".".join(map(str, number)) + ". " if number else ""
 
-    def exercise_heading(self, node: nodes.Element, level: int) -> Piece:
-        title = self.inline(node[0])
-        if number := self.number(node, "exercise"):
-            title = self.config.numfig_format["exercise"] % number + title
-        return self.title_piece(node, level, title)
+    def exercise_number(self, exercise: nodes.Element) -> str:
+        number = self.number(exercise, "exercise")
+        return self.config.numfig_format["exercise"] % number if number else ""
 
-    def title_piece(self, node: nodes.Element, level: int, title: str) -> Piece:
-        text = f"{'#' * min(level, 6)} {self.anchors(node)}{_one_line(title)}"
-        return Piece(text, line=where(node)[1], opens=True)
+    def visit_exercise_enumerable_node(self, node: nodes.Element) -> None:
+        if self.stack:
+            self.refuse(node, "an exercise cannot stand inside another block")
 
-    def code_cell(self, node: nodes.container) -> Iterator[Piece]:
-        yield Piece(cell=node["cell_index"], line=where(node)[1])
-        for figure in node.findall(nodes.figure):  # a figure that the cell draws: its number and caption
-            yield Piece(self.caption(figure), line=where(node)[1])
+    visit_exercise_node = visit_exercise_enumerable_node
 
-    def solution(self, node: nodes.Element) -> Iterator[Piece]:
+    def visit_solution_node(self, node: nodes.Element) -> None:
+        if self.stack:
+            self.refuse(node, "a solution cannot stand inside another block")
+        self.push(node)
+
+    def depart_solution_node(self, node: nodes.Element) -> None:
         """One folded cell with words and code; then the code cells themselves, which a run of the notebook needs."""
-        title = _one_line(self.html_text(node[0]))
+        summary, body = one_line(self.html_text(node[0])), self.pop_blocks()
         number = self.builder.fignumbers.get("exercise", {}).get(node["target_label"], ())
         name = f"Solution of exercise {'.'.join(map(str, number))}".removesuffix(" of exercise ")
-        inner = list(self.flow(node.children[-1].children))
-        body = _join(p.text if p.cell is None else _fence(self.code[p.cell], "python") for p in inner)
         # The title is a copy of the exercise's and has its line.
-        yield Piece(_fold(title, body, self.anchors(node)), line=where(node.children[-1])[1], opens=True)
-        yield from (replace(p, solution=name) for p in inner if p.cell is not None)
+        self.add_block(node.children[-1], details(summary, body, self.anchors(node)), opens=True)
+        for cell in self.solution_cells:
+            cell.solution = name
+            self.add_code_cell(cell)
+        self.solution_cells = []
+
+    def visit_container(self, node: nodes.container) -> None:
+        if is_code_cell(node):
+            self.visit_code_cell(node)
+        elif node.get("design_component") == "dropdown":
+            node["summary"] = one_line(self.html_text(node.pop(0))) if node["has_title"] else "More"
+        elif "literal-block-wrapper" not in node["classes"]:
+            kind = node.get("design_component", node["classes"])
+            self.refuse(node, f"a container {kind!r} has no form in a notebook")
+        self.push(node)
+
+    def depart_container(self, node: nodes.container) -> None:
+        body = self.pop_blocks()
+        self.add_anchored(node, details(node["summary"], body) if "summary" in node else body)
+
+    def visit_code_cell(self, node: nodes.container) -> None:
+        """The place of a code cell; its code and its outputs come from the jupyter-cache."""
+        chapter, index = self.builder.current_chapter, node["cell_index"]
+        cell = Cell(chapter.lines[index], code=index)
+        if not self.stack:
+            self.add_code_cell(cell)
+        elif len(self.stack) == 1 and isinstance(node.parent.parent, solution_node):
+            self.solution_cells.append(cell)
+            self.add(fence(chapter.cells[index].source, "python"))
+        else:
+            self.refuse(node, "a code cell cannot stand inside another block")
+        for figure in node.findall(nodes.figure):  # of a figure that the cell draws: its number and caption
+            self.push(figure)
+            for part in figure:
+                if isinstance(part, nodes.caption | nodes.legend):
+                    part.walkabout(self)
+            self.depart_figure(figure)
+        raise nodes.SkipNode
 
     # --- blocks
 
-    def blocks(self, children: Iterable[nodes.Node]) -> str:
-        return _join(self.block(child) for child in children)
+    def depart_blocks(self, node: nodes.Element) -> None:
+        self.add_anchored(node, self.pop_blocks())
 
-    def block(self, node: nodes.Node) -> str:
-        kind = type(node).__name__
-        if kind in SILENT:
-            return ""
-        if kind in ADMONITIONS:
-            return self.admonition(node, admonitionlabels[kind], node.children)
-        if kind in THEOREMS:
-            return self.theorem(node)
-        render = getattr(self, f"block_{kind}", None)
-        if render is None:
-            raise _refuse(node, f"the exporter does not know how to show a {kind!r} in a notebook.")
-        return _join([self.anchors(node), render(node)])
+    visit_proof_node = visit_glossary = visit_definition_list = visit_figure = push
+    depart_proof_node = depart_glossary = depart_definition_list = depart_figure = depart_blocks
 
-    def block_target(self, node: nodes.target) -> str:
-        return ""  # its anchor is all there is
+    def visit_paragraph(self, node: nodes.paragraph) -> None:
+        self.push(node)
 
-    def block_paragraph(self, node: nodes.paragraph) -> str:
-        return _guard_line_starts(self.inline(node))
+    def depart_paragraph(self, node: nodes.paragraph) -> None:
+        text = self.pop_text()
+        if isinstance(node.parent, nodes.entry):
+            self.add(one_line(text))
+        else:
+            self.add_anchored(node, escape_line_starts(text))
 
-    def block_rubric(self, node: nodes.rubric) -> str:
-        return f"**{_one_line(self.inline(node))}**"
+    visit_rubric = visit_attribution = push
 
-    def block_transition(self, node: nodes.transition) -> str:
-        return "---"
+    def depart_rubric(self, node: nodes.rubric) -> None:
+        self.add_anchored(node, f"**{one_line(self.pop_text())}**")
 
-    def block_raw(self, node: nodes.raw) -> str:
-        return node.astext() if "html" in node["format"].split() else ""
+    def depart_attribution(self, node: nodes.attribution) -> None:
+        self.add_anchored(node, f"— {self.pop_text()}")
 
-    def block_literal_block(self, node: nodes.literal_block) -> str:
+    def visit_transition(self, node: nodes.transition) -> None:
+        self.add_anchored(node, "---")
+
+    def visit_raw(self, node: nodes.raw) -> None:
+        text = node.astext() if "html" in node["format"].split() else ""
+        if self.is_inline(node):
+            self.add(text)
+        else:
+            self.add_anchored(node, text)
+        raise nodes.SkipNode
+
+    def visit_literal_block(self, node: nodes.literal_block) -> None:
         language = node.get("language", "")
-        return _fence(node.astext().rstrip(), "" if language in ("none", "default") else language)
+        self.add_anchored(node, fence(node.astext().rstrip(), "" if language in ("none", "default") else language))
+        raise nodes.SkipNode
 
-    def block_math_block(self, node: nodes.math_block) -> str:
+    def visit_math_block(self, node: nodes.math_block) -> None:
+        if self.is_inline(node):
+            self.add(f"$$ {one_line(node.astext())} $$")
+            raise nodes.SkipNode
         alone = node.get("nowrap")
-        tex = self.environment(node) if alone else _as_sphinx_wraps(node.astext())
+        tex = self.tex_environment(node) if alone else _wrap_lines(node.astext())
         if node.get("number") and ("amsmath" in node["classes"] or not alone):  # as the page numbers them
             tex += f"\n\\tag{{{get_node_equation_number(self, node)}}}"
         # Jupyter takes maths out before it reads Markdown, quote marks included: there it must stand on one line.
-        return f"$$ {_one_line(tex)} $$" if self.one_line_maths else f"$$\n{tex}\n$$"
+        self.add_anchored(node, f"$$ {one_line(tex)} $$" if self.one_line_maths else f"$$\n{tex}\n$$")
+        raise nodes.SkipNode
 
-    def environment(self, node: nodes.math_block) -> str:
+    def tex_environment(self, node: nodes.math_block) -> str:
         r"""`\begin{align}` alone is read by some hosts only; inside `$$` it has another name."""
         tex = node.astext().strip()
         match = re.fullmatch(r"\\begin\{(align|gather|alignat)\*?\}(.*)\\end\{\1\*?\}", tex, re.DOTALL)
         if match is None:
-            raise _refuse(node, "this formula stands in an environment of its own; write it as `$$ … $$`.")
+            self.refuse(node, "this formula stands in an environment of its own; write it as `$$ … $$`")
         name = {"align": "aligned", "gather": "gathered", "alignat": "alignedat"}[match[1]]
         return f"\\begin{{{name}}}{match[2]}\\end{{{name}}}"
 
-    def block_bullet_list(self, node: nodes.bullet_list) -> str:
-        return self.items(node, ["-"] * len(node))
+    visit_bullet_list = visit_enumerated_list = visit_list_item = push
 
-    def block_enumerated_list(self, node: nodes.enumerated_list) -> str:
-        start = node.get("start", 1)
-        return self.items(node, [f"{start + i}." for i in range(len(node))])
+    def depart_bullet_list(self, node: nodes.Element) -> None:
+        items = self.stack.pop()
+        self.add_anchored(node, _item_separator(node).join(items))
 
-    def items(self, node: nodes.Element, marks: list[str]) -> str:
-        simple = all(isinstance(child, nodes.paragraph | nodes.bullet_list) for item in node for child in item)
-        return ("\n" if simple else "\n\n").join(
-            _hang(mark, ("\n" if simple else "\n\n").join(filter(None, map(self.block, item))))
-            for mark, item in zip(marks, node, strict=True)
-        )
+    depart_enumerated_list = depart_bullet_list
 
-    def block_definition_list(self, node: nodes.definition_list) -> str:
-        return "\n\n".join(self.definition(item) for item in node)
+    def depart_list_item(self, node: nodes.list_item) -> None:
+        siblings = node.parent
+        numbered = isinstance(siblings, nodes.enumerated_list)
+        mark = f"{siblings.get('start', 1) + siblings.index(node)}." if numbered else "-"
+        self.add_item(mark, _item_separator(siblings).join(self.stack.pop()))
 
-    def definition(self, item: nodes.definition_list_item) -> str:
-        terms = [term for term in item if isinstance(term, nodes.term)]
-        name = ", ".join(f"{self.anchors(term)}**{_one_line(self.inline(term))}**" for term in terms)
-        body = self.blocks(item[-1])
+    def add_item(self, mark: str, text: str) -> None:
+        self.add(list_item(mark, text))
+
+    visit_definition_list_item = visit_term = visit_definition = push
+
+    def depart_term(self, node: nodes.term) -> None:
+        text = f"**{one_line(self.pop_text())}**"
+        self.add(self.anchors(node) + text)
+
+    def depart_definition(self, node: nodes.definition) -> None:
+        self.add(self.pop_blocks())
+
+    def depart_definition_list_item(self, node: nodes.definition_list_item) -> None:
+        *terms, definition = self.stack.pop()
         # A list, a formula or code cannot follow the term on its line.
-        gap = " " if isinstance(item[-1][0], nodes.paragraph) else "\n\n"
-        return _hang("-", f"{name}:{gap}{body}")
+        gap = " " if isinstance(node[-1][0], nodes.paragraph) else "\n\n"
+        self.add_item("-", f"{', '.join(terms)}:{gap}{definition}")
 
-    def block_glossary(self, node: nodes.Element) -> str:
-        return self.blocks(node)
+    def visit_quoted(self, node: nodes.Element) -> None:
+        """A block of which each line will begin with a quote mark."""
+        self.push(node)
+        self.one_line_maths += 1
 
-    def block_block_quote(self, node: nodes.block_quote) -> str:
-        with self.maths_on_one_line():
-            return _quote(self.blocks(node))
+    def pop_quoted(self) -> list[str]:
+        self.one_line_maths -= 1
+        return self.stack.pop()
 
-    def block_attribution(self, node: nodes.attribution) -> str:
-        return f"— {self.inline(node)}"
+    visit_block_quote = visit_quoted
 
-    def block_admonition(self, node: nodes.admonition) -> str:
-        if "proof" in node["classes"]:  # sphinx-proof writes "Proof." itself and gives no title
-            with self.maths_on_one_line():
-                return _quote(self.blocks(node))
-        return self.admonition(node, self.inline(node[0]), node.children[1:])
+    def depart_block_quote(self, node: nodes.block_quote) -> None:
+        self.add_anchored(node, quote(join_blocks(self.pop_quoted())))
 
-    def block_proof_node(self, node: nodes.Element) -> str:
-        return self.blocks(node)
-
-    def block_sidebar(self, node: nodes.sidebar) -> str:
-        return self.admonition(node, self.inline(node[0]), node.children[1:])
-
-    def block_topic(self, node: nodes.topic) -> str:
-        return self.admonition(node, self.inline(node[0]), node.children[1:])
-
-    def admonition(self, node: nodes.Element, title: str, body: list[nodes.Node]) -> str:
+    def visit_admonition(self, node: nodes.Element) -> None:
         if "dropdown" in node["classes"]:
-            return _fold(_one_line(html.escape(title)), self.blocks(body), self.anchors(node))
-        with self.maths_on_one_line():
-            return _join([self.anchors(node), _quote(_join([f"**{_one_line(title)}**", self.blocks(body)]))])
+            self.push(node)
+        else:
+            self.visit_quoted(node)
 
-    def theorem(self, node: nodes.Element) -> str:
+    def depart_admonition(self, node: nodes.Element) -> None:
+        blocks = self.stack.pop() if "dropdown" in node["classes"] else self.pop_quoted()
+        if node.tagname in admonitionlabels:
+            title = admonitionlabels[node.tagname]
+        elif "proof" in node["classes"]:  # sphinx-proof writes "Proof." itself and gives no title
+            self.add_anchored(node, quote(join_blocks(blocks)))
+            return
+        else:
+            title, *blocks = blocks
+        if "dropdown" in node["classes"]:
+            self.add_block(node, details(one_line(html.escape(title)), join_blocks(blocks), self.anchors(node)))
+        else:
+            self.add_anchored(node, quote(join_blocks([f"**{one_line(title)}**", *blocks])))
+
+    visit_note = visit_tip = visit_warning = visit_important = visit_seealso = visit_admonition
+    visit_hint = visit_caution = visit_attention = visit_danger = visit_error = visit_admonition
+    depart_note = depart_tip = depart_warning = depart_important = depart_seealso = depart_admonition
+    depart_hint = depart_caution = depart_attention = depart_danger = depart_error = depart_admonition
+    visit_sidebar = visit_topic = visit_admonition
+    depart_sidebar = depart_topic = depart_admonition
+
+    def depart_theorem(self, node: nodes.Element) -> None:
+        title, *blocks = self.pop_quoted()
         name = node["realtype"].title()
         if number := self.number(node, node["countertype"]):
             name += f" {number}"
-        with self.maths_on_one_line():
-            head = f"**{name}** {self.inline(node[0]).strip()}".rstrip()
-            return _join([self.anchors(node), _quote(_join([head, self.blocks(node[-1])]))])
+        self.add_anchored(node, quote(join_blocks([f"**{name}** {title.strip()}".rstrip(), *blocks])))
 
-    def block_container(self, node: nodes.container) -> str:
-        if _is_code_cell(node):
-            raise _refuse(node, "a code cell cannot stand inside another block.")
-        if node.get("design_component") == "dropdown":
-            title = self.html_text(node[0]) if node["has_title"] else "More"
-            return _fold(_one_line(title), self.blocks(node[1:] if node["has_title"] else node.children))
-        if "literal-block-wrapper" in node["classes"]:
-            return _join([f"**{_one_line(self.inline(node[0]))}**", self.blocks(node[1:])])
-        kind = node.get("design_component", node["classes"])
-        raise _refuse(node, f"the exporter does not know how to show a container {kind!r} in a notebook.")
+    visit_footnote = visit_citation = push
 
-    def block_footnote(self, node: nodes.footnote) -> str:
-        label, body = node[0].astext(), _join([self.blocks(node[1:])])
-        return f"<sup>{label}</sup> {body}"
+    def depart_footnote(self, node: nodes.footnote) -> None:
+        self.add_anchored(node, f"<sup>{node[0].astext()}</sup> {self.pop_blocks()}")
 
-    def block_citation(self, node: nodes.citation) -> str:
-        return _hang("-", f"[{node[0].astext()}] {self.blocks(node[1:])}")
+    def depart_citation(self, node: nodes.citation) -> None:
+        self.add_anchored(node, list_item("-", f"[{node[0].astext()}] {self.pop_blocks()}"))
 
-    def block_figure(self, node: nodes.figure) -> str:
-        image = next(node.findall(nodes.image))
-        return _join([self.block_image(image), self.caption(node)])
+    visit_caption = visit_legend = push
 
-    def caption(self, figure: nodes.figure) -> str:
-        """The number and the words of a figure. Its anchor is here too where a code cell draws the picture."""
-        number = self.number(figure, "figure")
-        name = f"**{self.config.numfig_format['figure'] % number}** " if number else ""
-        words = [self.inline(child) for child in figure if isinstance(child, nodes.caption)]
-        legends = [self.blocks(child) for child in figure if isinstance(child, nodes.legend)]
-        return _join([self.anchors(figure), name + "".join(words), *legends])
+    def depart_caption(self, node: nodes.caption) -> None:
+        text = self.pop_text()
+        if isinstance(node.parent, nodes.figure):
+            self.add(self.numbered("figure", node.parent) + text)
+        else:
+            self.add(f"**{one_line(text)}**")
 
-    def block_image(self, node: nodes.image) -> str:
-        return self.span_image(node)
+    def depart_legend(self, node: nodes.legend) -> None:
+        self.add(self.pop_blocks())
 
-    def block_table(self, node: nodes.table) -> str:
-        title = next((child for child in node if isinstance(child, nodes.title)), None)
-        number = self.number(node, "table") if title else ""
-        name = f"**{self.config.numfig_format['table'] % number}** " if number else ""
-        head = name + self.inline(title) if title else ""
-        return _join([head, self.grid(node)])
+    def numbered(self, kind: str, node: nodes.Element) -> str:
+        """`Fig. 1.2` in front of the words of a caption."""
+        number = self.number(node, kind)
+        return f"**{self.config.numfig_format[kind] % number}** " if number else ""
 
-    def grid(self, table: nodes.table) -> str:
-        body = [row for part in table.findall(nodes.tbody) for row in part]
-        head = [row for part in table.findall(nodes.thead) for row in part]
+    # --- tables
+
+    def visit_table(self, node: nodes.table) -> None:
+        self.push(node)
+        self.rows = []
+
+    def visit_tgroup(self, node: nodes.tgroup) -> None:
+        """Its rows are collected one by one."""
+
+    visit_thead = visit_tbody = visit_tgroup
+
+    def depart_tgroup(self, node: nodes.tgroup) -> None:
+        body = next(iter(node.findall(nodes.tbody)))
         rule = [next((ALIGNMENT[name] for name in entry["classes"] if name in ALIGNMENT), "---") for entry in body[0]]
-        rows = [[self.entry(entry) for entry in row] for row in head + body]
-        if not head:
-            rows.insert(0, [""] * len(rule))  # Markdown tables must have a head
-        rows.insert(1, rule)
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        if not any(node.findall(nodes.thead)):
+            self.rows.insert(0, [""] * len(rule))  # Markdown tables must have a head
+        self.rows.insert(1, rule)
+        self.add("\n".join(f"| {' | '.join(row)} |" for row in self.rows))
 
-    def entry(self, entry: nodes.entry) -> str:
-        if entry.get("morecols") or entry.get("morerows"):
-            raise _refuse(entry, "a table cell that spans several others has no form in Markdown.")
-        for child in entry:
+    def depart_table(self, node: nodes.table) -> None:
+        blocks = self.stack.pop()
+        if isinstance(node[0], nodes.title):
+            blocks[0] = self.numbered("table", node) + blocks[0]
+        self.add_anchored(node, join_blocks(blocks))
+
+    visit_row = push
+
+    def depart_row(self, node: nodes.row) -> None:
+        self.rows.append(self.stack.pop())
+
+    def visit_entry(self, node: nodes.entry) -> None:
+        if node.get("morecols") or node.get("morerows"):
+            self.refuse(node, "a table cell that spans several others has no form in Markdown")
+        for child in node:
             if not isinstance(child, nodes.paragraph):
-                raise _refuse(child, f"a {type(child).__name__!r} inside a table cell has no form in Markdown.")
-        for maths in entry.findall(nodes.math):  # a bar would end the cell
-            tex = maths.astext().replace(r"\|", r"\Vert ").replace("|", r"\vert ")
-            maths.children = [nodes.Text(tex)]
-        text = "<br>".join(_one_line(self.inline(child)) for child in entry)
-        return text.replace("|", r"\|")
+                self.refuse(child, f"a {type(child).__name__!r} inside a table cell has no form in Markdown")
+        self.push(node)
+        self.in_entry = True
+
+    def depart_entry(self, node: nodes.entry) -> None:
+        self.in_entry = False
+        self.add("<br>".join(self.stack.pop()).replace("|", r"\|"))
 
     # --- text inside a line
 
-    def inline(self, node: nodes.Element) -> str:
-        return "".join(self.span(child) for child in node.children)
+    def is_inline(self, node: nodes.Node) -> bool:
+        return isinstance(node.parent, nodes.TextElement)
 
-    def span(self, node: nodes.Node) -> str:
-        render = getattr(self, f"span_{type(node).__name__}", None)
-        if render is None:
-            if type(node).__name__ in SILENT:
-                return ""
-            raise _refuse(node, f"the exporter does not know how to show a {type(node).__name__!r} in a line of text.")
-        return render(node)
+    def visit_Text(self, node: nodes.Text) -> None:  # noqa: N802  (the name of the docutils class)
+        self.add(escape(node.astext()))
 
-    def span_Text(self, node: nodes.Text) -> str:  # noqa: N802  (the name of the docutils class)
-        return _escape(node.astext())
+    def visit_inline(self, node: nodes.Element) -> None:
+        self.add(self.anchors(node))
 
-    def span_inline(self, node: nodes.inline) -> str:
-        return self.anchors(node) + self.inline(node)
+    visit_generated = visit_abbreviation = visit_inline
 
-    span_generated = span_abbreviation = span_inline
+    def visit_emphasis(self, node: nodes.Element) -> None:
+        self.add("*")
 
-    def span_emphasis(self, node: nodes.Element) -> str:
-        return f"*{self.inline(node)}*"
+    depart_emphasis = visit_title_reference = depart_title_reference = visit_emphasis
+    visit_literal_emphasis = depart_literal_emphasis = visit_emphasis
 
-    span_title_reference = span_literal_emphasis = span_emphasis
+    def visit_strong(self, node: nodes.Element) -> None:
+        self.add("**")
 
-    def span_strong(self, node: nodes.Element) -> str:
-        return f"**{self.inline(node)}**"
+    depart_strong = visit_literal_strong = depart_literal_strong = visit_strong
 
-    span_literal_strong = span_strong
-
-    def span_literal(self, node: nodes.literal) -> str:
+    def visit_literal(self, node: nodes.literal) -> None:
         # Sphinx dresses some reference texts as code; they are words.
-        if any(name in ("std", "std-numref", "std-ref", "doc") for name in node["classes"]):
-            return self.inline(node)
-        return _code_span(node.astext())
+        if not {"std", "std-numref", "std-ref", "doc"} & {*node["classes"]}:
+            self.add(code_span(node.astext()))
+            raise nodes.SkipNode
 
-    def span_math(self, node: nodes.math) -> str:
-        return f"${_one_line(node.astext()).strip()}$"
+    def visit_math(self, node: nodes.math) -> None:
+        tex = node.astext()
+        if self.in_entry:
+            tex = tex.replace(r"\|", r"\Vert ").replace("|", r"\vert ")  # a bar would end the cell of the table
+        self.add(f"${one_line(tex)}$")
+        raise nodes.SkipNode
 
-    def span_math_block(self, node: nodes.math_block) -> str:
-        return f"$$ {_one_line(node.astext())} $$"
+    def visit_superscript(self, node: nodes.superscript) -> None:
+        self.add("<sup>")
 
-    def span_superscript(self, node: nodes.Element) -> str:
-        return f"<sup>{self.inline(node)}</sup>"
+    def depart_superscript(self, node: nodes.superscript) -> None:
+        self.add("</sup>")
 
-    def span_subscript(self, node: nodes.Element) -> str:
-        return f"<sub>{self.inline(node)}</sub>"
+    def visit_subscript(self, node: nodes.subscript) -> None:
+        self.add("<sub>")
 
-    def span_raw(self, node: nodes.raw) -> str:
-        return self.block_raw(node)
+    def depart_subscript(self, node: nodes.subscript) -> None:
+        self.add("</sub>")
 
-    def span_target(self, node: nodes.target) -> str:
-        return self.anchors(node) + self.inline(node)
+    def visit_target(self, node: nodes.target) -> None:
+        if self.is_inline(node):
+            self.add(self.anchors(node))
+        else:
+            self.add_anchored(node, "")
+            raise nodes.SkipNode
 
-    def span_reference(self, node: nodes.reference) -> str:
-        return f"{self.anchors(node)}[{self.inline(node)}]({_url(self.link(node))})"
+    visit_reference = push
 
-    span_number_reference = span_reference
+    def depart_reference(self, node: nodes.reference) -> None:
+        text = self.pop_text()
+        self.add(f"{self.anchors(node)}[{text}]({escape_url(self.target(node))})")
 
-    def span_footnote_reference(self, node: nodes.footnote_reference) -> str:
-        return f"{self.anchors(node)}<sup>[{node.astext()}](#{node['refid']})</sup>"
+    def visit_footnote_reference(self, node: nodes.footnote_reference) -> None:
+        self.add(f"{self.anchors(node)}<sup>[{node.astext()}](#{node['refid']})</sup>")
+        raise nodes.SkipNode
 
-    def span_image(self, node: nodes.image) -> str:
+    def visit_image(self, node: nodes.image) -> None:
         if not node.get("alt"):
-            raise _refuse(node, "this image has no `:alt:` text.")
+            self.refuse(node, "this image has no `:alt:` text")
         url = node["uri"]
-        if url in self.env.images:  # where Sphinx puts the file in the built book
-            url = f"{self.builder.base_url}/_images/{quote(self.env.images[url][1])}"
-        return f"![{_escape(_one_line(node['alt']))}]({_url(url)})"
+        if url in self.builder.env.images:  # where Sphinx puts the file in the built book
+            url = f"{self.builder.site_url}_images/{quote_url(self.builder.env.images[url][1])}"
+        text = f"![{escape(one_line(node['alt']))}]({escape_url(url)})"
+        if self.is_inline(node):
+            self.add(text)
+        else:
+            self.add_anchored(node, text)
+        raise nodes.SkipNode
 
-    # --- help
+    # --- links and numbers
 
-    def link(self, node: nodes.reference) -> str:
+    def target(self, node: nodes.reference) -> str:
         """Where a reference leads: `#anchor` in this notebook, or an address."""
         if "refid" in node:
-            return "#" + node["refid"]
+            return f"#{node['refid']}"
         if "refuri" not in node:
-            raise _refuse(node, f"the reference {node.astext()!r} leads nowhere.")
-        return node["refuri"] or self.builder.get_target_uri(self.docname)
+            self.warn(node, f"the reference {node.astext()!r} leads nowhere")
+        return node.get("refuri") or self.builder.get_target_uri(self.builder.current_docname)
 
     def anchors(self, node: nodes.Element) -> str:
         """Anchors for those names of a node that a link in this notebook leads to."""
@@ -432,11 +571,10 @@ class _Writer:
         spans = (f"${child.astext()}$" if isinstance(child, nodes.math) else child.astext() for child in _leaves(node))
         return html.escape("".join(spans), quote=False)
 
-    @contextmanager
-    def maths_on_one_line(self) -> Iterator[None]:
-        before, self.one_line_maths = self.one_line_maths, True
-        yield
-        self.one_line_maths = before
+
+for _kind in THEOREMS:
+    setattr(NotebookTranslator, f"visit_{_kind.__name__}", NotebookTranslator.visit_quoted)
+    setattr(NotebookTranslator, f"depart_{_kind.__name__}", NotebookTranslator.depart_theorem)
 
 
 def _leaves(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -448,113 +586,16 @@ def _leaves(node: nodes.Node) -> Iterator[nodes.Node]:
             yield from _leaves(child)
 
 
-def _is_code_cell(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+def _item_separator(items: nodes.Element) -> str:
+    """A list of paragraphs and bullet lists is written without blank lines."""
+    compact = all(isinstance(child, nodes.paragraph | nodes.bullet_list) for item in items for child in item)
+    return "\n" if compact else "\n\n"
 
 
-# --- Markdown
-
-
-def _join(blocks: Iterable[str]) -> str:
-    return "\n\n".join(block for block in blocks if block)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _hang(mark: str, text: str) -> str:
-    """A list item: the mark before the first line, the others indented to it."""
-    indent = " " * (len(mark) + 1)
-    first, *rest = text.split("\n")
-    return "\n".join([f"{mark} {first}", *(indent + line if line else "" for line in rest)])
-
-
-def _quote(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
-
-
-def _fold(title: str, body: str, anchor: str = "") -> str:
-    return f"{anchor}<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _fence(code: str, language: str = "") -> str:
-    ticks = "`" * max([3, *(len(run) + 1 for run in re.findall("`{3,}", code))])
-    return f"{ticks}{language}\n{code}\n{ticks}"
-
-
-def _code_span(code: str) -> str:
-    ticks = "`" * (max([0, *(len(run) for run in re.findall("`+", code))]) + 1)
-    pad = " " if code.startswith("`") or code.endswith("`") else ""
-    return f"{ticks}{pad}{_one_line(code)}{pad}{ticks}"
-
-
-def _url(url: str) -> str:
-    return url.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
-
-
-def escape_paragraph(text: str) -> str:
-    """A paragraph that says these words and nothing else."""
-    return _guard_line_starts(_escape(text))
-
-
-def _escape(text: str) -> str:
-    """Plain words stay plain words: nothing in them may become mark-up."""
-    text = re.sub(r"([\\`*<$~]|&(?=#?\w+;))", r"\\\1", text)
-    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # inside a word an underscore is safe
-    return re.sub(r"\[(?=\^)|\](?=[(:\[])", lambda match: f"&#{ord(match[0])};", text)
-
-
-def _guard_line_starts(text: str) -> str:
-    """A wrapped line that begins like a list, a heading or a quote must stay a line of the paragraph."""
-    text = re.sub(r"^(>|(?:[-+]|#{1,6}|=+|-+)(?=\s|$))", r"\\\1", text, flags=re.MULTILINE)
-    return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text, flags=re.MULTILINE)
-
-
-def _as_sphinx_wraps(tex: str) -> str:
+def _wrap_lines(tex: str) -> str:
     """Sphinx aligns formulas with line breaks on its own; here that must be written out."""
     parts = [part.strip() for part in tex.split("\n\n") if part.strip()]
     split = [f"\\begin{{split}}\n{part}\n\\end{{split}}" if r"\\" in part else part for part in parts]
     if len(split) == 1:
         return split[0]
     return "\\begin{aligned}\n" + " \\\\\n".join(split) + "\n\\end{aligned}"
-
-
-# --- the gate
-
-_READER = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
-_MYST = re.compile(r"^[ \t]*(`{3,}|:{3,})[ \t]*\{.*\}|\{[a-zA-Z][\w:+.-]*\}`[^`]+`", re.MULTILINE)
-_LEAKS = {
-    "a role": re.compile(r"\{[a-zA-Z][\w:+.-]*\}\s*\Z"),
-    "a directive": re.compile(r"^(:{3,}|`{3,}|~{3,})", re.MULTILINE),
-    "a target": re.compile(r"^\([\w:.-]+\)=", re.MULTILINE),
-    "a substitution": re.compile(r"\{\{"),
-    "an unresolved number": re.compile(r"\?\?|%s|\{(number|name)\}"),
-}
-
-
-def leaks(markdown: str) -> list[str]:
-    """What of MyST or of unresolved numbers is left in a text that should be plain Markdown and maths."""
-    found = []
-    for token in _READER.parse(markdown):
-        if token.type == "fence" and (match := _MYST.search(f"```{token.info}\n{token.content}")):
-            found.append(f"a directive or a role in a block of code: {match[0].strip()}")
-        found += _leaks_inline(token.children or [token])
-    return found
-
-
-def _leaks_inline(tokens: list) -> list[str]:
-    found = []
-    for token, after in zip_longest(tokens, tokens[1:]):
-        if token.type.startswith("math") and re.search(r"\\(eq)?ref\b|\\label\b|\\tag\{\D*\}", token.content):
-            found.append(f"an unresolved number: {token.content}")
-        if token.type == "link_open" and after.type == "link_close":
-            found.append(f"a link without words: {token.attrGet('href')}")
-        if token.type != "text":
-            continue
-        for name, pattern in _LEAKS.items():
-            # A role is a name in braces with code behind it; braces alone are words.
-            role_without_code = name == "a role" and (after is None or after.type != "code_inline")
-            if (match := pattern.search(token.content)) and not role_without_code:
-                found.append(f"{name}: {match[0]}")
-    return found

@@ -1,14 +1,16 @@
-"""What a page needs to live without a network and without a kernel."""
+"""Pages without a server or a network: no flash of the light theme, search from `file://`, notebooks to download."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+
+from book.extensions import metadata
 
 # The theme knows its mode only after its last script; this runs in the head, so that a dark page never flashes light.
 # On paper every page is light.
@@ -24,20 +26,15 @@ MODE = """{
 # A page that was opened as a file may read no other one: the search would stumble over every page that it lists.
 NO_EXCERPTS = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
 
-# Every kernel that the build starts inherits this: live figures as plain HTML without widgets, no progress bars, and
-# one thread, since for small matrices a second one only waits for the first.
-KERNEL = {"GRADELIB_STATIC": "1", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    os.environ.update(KERNEL)
+def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_js_file(None, body=MODE, priority=100)
-    app.connect("html-page-context", search_in_files)
-    app.connect("build-finished", offer_clean_notebooks)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    app.connect("html-page-context", search_without_excerpts)
+    app.connect("build-finished", copy_committed_notebooks)
+    return metadata()
 
 
-def search_in_files(
+def search_without_excerpts(
     app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Let the search list what it finds without excerpts where there is no server."""
@@ -45,10 +42,10 @@ def search_in_files(
         app.add_js_file(None, body=NO_EXCERPTS)
 
 
-def offer_clean_notebooks(app: Sphinx, error: Exception | None) -> None:
-    """Let the download button give the notebook that stands beside the chapter; the build's own is in raw MyST."""
+def copy_committed_notebooks(app: Sphinx, error: Exception | None) -> None:
+    """Let the download button give the notebook that is committed beside the chapter; MyST-NB's own is in raw MyST."""
     sources = Path(app.outdir, "_sources")
-    for offered in sources.rglob("*.ipynb"):
-        clean = Path(app.srcdir, offered.relative_to(sources))
-        if error is None and clean.exists():
-            shutil.copyfile(clean, offered)
+    for download in sources.rglob("*.ipynb"):
+        committed = Path(app.srcdir, download.relative_to(sources))
+        if error is None and committed.exists():
+            shutil.copyfile(committed, download)

@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from book.extensions import is_chapter, metadata
+from book.extensions.cells import is_code_cell_source
 
 WORDS_PER_MINUTE = 200  # an inline formula counts as a word
 CODE_LINES_PER_MINUTE = 20
@@ -45,7 +46,7 @@ def reading_minutes(doctree: nodes.document) -> float:
 
 
 def _code_cells(doctree: nodes.document) -> Iterator[nodes.container]:
-    return (cell for cell in doctree.findall(nodes.container) if cell.get("nb_element") == "cell_code_source")
+    return doctree.findall(is_code_cell_source)
 
 
 def _is_inside(text: nodes.Text, kinds: tuple[type[nodes.Node], ...]) -> bool:

@@ -33,6 +33,7 @@ from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solut
 from sphinx_proof.nodes import NODE_TYPES, proof_node, unenumerable_node
 
 from book.extensions import metadata
+from book.extensions.cells import is_code_cell, is_code_cell_source, is_mime_bundle
 from book.extensions.page import typesetter
 from book.extensions.pdf.make import NUMBERS_FILE
 from book.extensions.site import site_url
@@ -99,7 +100,7 @@ class Outputs(SphinxPostTransform):
     formats = ("latex",)
 
     def run(self, **kwargs: Any) -> None:
-        for bundle in list(self.document.findall(_is_bundle)):
+        for bundle in list(self.document.findall(is_mime_bundle)):
             html = next((form.astext() for form in bundle if form.get("mime_type") == "text/html"), "")
             if 'class="gl-picture"' in html:
                 bundle.replace_self(self.figure(html, _page(bundle)))
@@ -121,10 +122,6 @@ class Outputs(SphinxPostTransform):
         if not path.exists():
             svg_to_pdf(text, path)
         return name
-
-
-def _is_bundle(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.container) and node.get("nb_element") == "mime_bundle"
 
 
 def _page(node: nodes.Node) -> str:
@@ -191,7 +188,7 @@ def assemble_book(app: Sphinx, tree: nodes.document, docname: str) -> None:
     for table in tree.findall(nodes.table):
         fit_table(table)
     for cell in list(tree.findall(_hides_its_code)):
-        cell.remove(next(cell.findall(_is_source)))
+        cell.remove(next(cell.findall(is_code_cell_source)))
     for proof in list(tree.findall(proof_node)):
         proof.replace_self(proof_without_box(proof))
     for kind, name in BOXES.items():
@@ -251,21 +248,13 @@ def move_solutions(chapter: addnodes.start_of_file) -> None:
 
 def add_cell_targets(chapter: addnodes.start_of_file) -> None:
     """Give cells the targets that links of the back matter lead to: LaTeX writes no labels for containers."""
-    for cell in list(chapter.findall(_is_cell)):
+    for cell in list(chapter.findall(is_code_cell)):
         if cell["ids"]:
             cell.parent.insert(cell.parent.index(cell), nodes.target("", "", ids=cell["ids"]))
 
 
-def _is_cell(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
-
-
 def _hides_its_code(node: nodes.Node) -> bool:
-    return _is_cell(node) and "tag_hide-input" in node["classes"]
-
-
-def _is_source(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code_source"
+    return is_code_cell(node) and "tag_hide-input" in node["classes"]
 
 
 def wrap_box(box: nodes.Element, name: str) -> None:
