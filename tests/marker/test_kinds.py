@@ -471,7 +471,7 @@ BODIES += [
 
 def test_stubs_of_every_habit_are_unanswered() -> None:
     tried = 0
-    for exercise, first, last in itertools.product(FUNCTIONS[:3], BODIES[:3] + ["# TODO"], BODIES):
+    for exercise, first, last in itertools.product(FUNCTIONS[:3], [*BODIES[:3], "# TODO"], BODIES):
         for head in ("def f({})", "def f({}, *more)"):
             scope: dict[str, Any] = {}
             exec(f"{head.format(', '.join(exercise.inputs))}:\n    {first}\n    {last}\n", scope)
@@ -585,7 +585,8 @@ def random_text(draw: random.Random, depth: int) -> str:
     if kind == 7:
         return f"{draw.choice(['log', 'T', 'sum', ''])}({inner})"
     if kind == 8:
-        return f"{draw.choice(['a', f'({inner})', '2'])}**{draw.choice(['-', ''])}{draw.choice(['2', 'n', '(a + 1)', '0.5'])}"
+        exponent = draw.choice(["2", "n", "(a + 1)", "0.5", "-2", "-n", "-(a + 1)"])
+        return f"{draw.choice(['a', f'({inner})', '2'])}**{exponent}"
     return draw.choice(["J.T", f"({inner}).T"])
 
 
