@@ -90,31 +90,48 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
     """For each network, objective and β: the held-out loss, the gap, and what GRAE≈ saves against the β-VAE, in nats.
 
     `loss` is the β-VAE loss with the best diagonal Σ, `gap` how far it is above GRAE≈'s own value at the same model,
-    both means over the seeds with standard errors; `difference` is the loss less the β-VAE's of the same seeds.
-    `plateau` says whether twice the steps move the loss by less than its standard error; None where it was not tried.
+    `difference` the loss less that of the β-VAE of the same seed. All are means over the seeds, with standard errors.
+    `…_plateau` says whether twice the steps move the mean, over the seeds that have both, by less than its standard
+    error; None where that was not tried, or where one seed has no standard error.
     """
-    table = []
-    done = [
-        row for row in rows if row["state"] == "done" and row["job"]["control"] in ("core", "objective", "activation")
-    ]
-    groups: dict[tuple[Any, ...], dict[int, Row]] = {}
-    for row in done:
+    found: dict[tuple[Any, ...], dict[int, dict[str, float]]] = {}
+    for row in rows:
         job = row["job"]
-        groups.setdefault((job["activation"], job["beta"], job["objective"]), {})[job["seed"]] = row["numbers"]
-    for (activation, beta, objective), found in sorted(groups.items()):
-        other = groups.get((activation, beta, "beta_vae"), {})
-        shared = [seed for seed in found if seed in other and objective != "beta_vae"]
-        loss = [numbers["beta_vae_diagonal"] for numbers in found.values()]
-        gaps = [numbers["beta_vae_diagonal"] - numbers["grae_bound"] for numbers in found.values()]
-        differences = [found[seed]["beta_vae_diagonal"] - other[seed]["beta_vae_diagonal"] for seed in shared]
-        table.append(
-            {"activation": activation, "beta": beta, "objective": objective, "seeds": len(found)}
-            | _mean("loss", loss)
-            | _mean("gap", gaps)
-            | _mean("difference", differences)
-            | {"plateau": _plateau(rows, activation, beta, objective, _mean("loss", loss)["loss_error"])}
-        )
+        if row["state"] == "done" and job["control"] in ("core", "objective", "activation", "length"):
+            which = (job["activation"], job["beta"], job["objective"], job["steps"])
+            found.setdefault(which, {})[job["seed"]] = row["numbers"]
+    table = []
+    for activation, beta, objective, steps in sorted(found):
+        if steps == STEPS:
+            base = {length: found.get((activation, beta, "beta_vae", length), {}) for length in (steps, 2 * steps)}
+            models_of = {length: found.get((activation, beta, objective, length), {}) for length in base}
+            line: Row = {"activation": activation, "beta": beta, "objective": objective}
+            line["seeds"] = len(models_of[steps])
+            for name, value in _VALUES.items():
+                short, long = (value(models_of[length], base[length]) for length in base)
+                line |= _mean(name, list(short.values()))
+                line[f"{name}_plateau"] = _plateau(short, long, line[f"{name}_error"])
+            table.append(line)
     return table
+
+
+_OfSeeds = dict[int, dict[str, float]]
+
+
+def _loss(models_of: _OfSeeds, base: _OfSeeds) -> dict[int, float]:
+    return {seed: numbers["beta_vae_diagonal"] for seed, numbers in models_of.items()}
+
+
+def _gap(models_of: _OfSeeds, base: _OfSeeds) -> dict[int, float]:
+    return {seed: numbers["beta_vae_diagonal"] - numbers["grae_bound"] for seed, numbers in models_of.items()}
+
+
+def _difference(models_of: _OfSeeds, base: _OfSeeds) -> dict[int, float]:
+    losses, others = _loss(models_of, base), _loss(base, base)
+    return {seed: loss - others[seed] for seed, loss in losses.items() if seed in others}
+
+
+_VALUES = {"loss": _loss, "gap": _gap, "difference": _difference}
 
 
 def _mean(name: str, values: Sequence[float]) -> Row:
@@ -123,15 +140,9 @@ def _mean(name: str, values: Sequence[float]) -> Row:
     return {name: fmean(values) if values else None, f"{name}_error": error}
 
 
-def _plateau(rows: Sequence[Row], activation: str, beta: float, objective: str, error: float | None) -> bool | None:
-    """Whether the loss moves by less than `error` from the core's steps to twice as many, over the seeds of both."""
-    found: dict[int, dict[int, float]] = {STEPS: {}, 2 * STEPS: {}}
-    for row in rows:
-        job = row["job"]
-        which = (job["activation"], job["beta"], job["objective"])
-        if row["state"] == "done" and which == (activation, beta, objective) and job["control"] in ("core", "length"):
-            found.get(job["steps"], {})[job["seed"]] = row["numbers"]["beta_vae_diagonal"]
-    moves = [found[2 * STEPS][seed] - value for seed, value in found[STEPS].items() if seed in found[2 * STEPS]]
+def _plateau(short: Mapping[int, float], long: Mapping[int, float], error: float | None) -> bool | None:
+    """Whether the mean moves by less than `error` from the short to the long trainings."""
+    moves = [long[seed] - value for seed, value in short.items() if seed in long]
     return abs(fmean(moves)) < error if moves and error is not None else None
 
 

@@ -25,11 +25,36 @@ def best_rotation(precision: Tensor, block: int) -> Tensor:
 
     It minimises the mean of ½ Σ log|(RᵀPR)_BB| over the diagonal blocks B, whose excess over ½ log|P| is what a
     posterior with these blocks loses. For blocks of 1 this is joint diagonalisation (Flury 1984, Pham 2001). L-BFGS
-    over R = R₀ exp(A − Aᵀ) starts from I and from the eigenvectors of the mean, and the better end is returned.
+    over R = R₀ exp(A − Aᵀ) starts from I, from the eigenvectors of the mean and from three random rotations; for larger
+    blocks also from the best axes, grouped by what they share. The best end is returned, which need not be the best
+    rotation of all.
     """
-    starts = [torch.eye(precision.shape[-1], dtype=precision.dtype), torch.linalg.eigh(precision.mean(0)).eigenvectors]
+    d = precision.shape[-1]
+    starts = [torch.eye(d, dtype=precision.dtype), torch.linalg.eigh(precision.mean(0)).eigenvectors]
+    starts += random_rotations(d, 3, torch.Generator().manual_seed(0))
+    if block > 1:
+        axes = best_rotation(precision, 1)
+        starts.append(axes[:, _grouped(turned(precision, axes), block)])
     ends = [_descend(precision, start, block) for start in starts]
     return min(ends, key=lambda R: float(_log_blocks(turned(precision, R), block)))
+
+
+def _grouped(precision: Tensor, block: int) -> list[int]:
+    """The order of the axes in which each block takes those that share most, one after the other."""
+    lengths = precision.diagonal(dim1=-2, dim2=-1).sqrt()
+    correlation = precision / (lengths[..., None] * lengths[..., None, :])
+    shared = -torch.log1p(-correlation.square().clamp(max=1 - 1e-12)).mean(0)
+    left, order = set(range(len(shared))), []
+    while left:
+        first = max(left, key=lambda i: max((float(shared[i, j]) for j in left - {i}), default=0.0))
+        group = [first]
+        left.remove(first)
+        for _ in range(block - 1):
+            nearest = max(left, key=lambda j: sum(float(shared[i, j]) for i in group))
+            group.append(nearest)
+            left.remove(nearest)
+        order += group
+    return order
 
 
 def _descend(precision: Tensor, start: Tensor, block: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,12 +49,21 @@ def work(task: Task) -> tuple[Row, dict[str, Any]] | None:
     started, worked = time.perf_counter(), time.process_time()
     try:
         numbers, arrays = experiment.run(task.job, experiment.settings, data, str(place))
-        outcome = {"state": "done", "numbers": {name: _rounded(value) for name, value in numbers.items()}}
+        outcome = _outcome(numbers)
     except FloatingPointError as error:
-        outcome, arrays = {"state": "diverged", "message": str(error)}, {}
+        outcome = {"state": "diverged", "message": str(error)}
+    if outcome["state"] != "done":
+        arrays = {}
     cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
     origin = origin_of(experiment, data, place) | {name: round(value, 1) for name, value in cost.items()}
     return {"job": dict(task.job), **outcome, "provenance": origin}, arrays
+
+
+def _outcome(numbers: Mapping[str, Any]) -> Row:
+    bad = [name for name, value in numbers.items() if isinstance(value, float) and not math.isfinite(value)]
+    if bad:
+        return {"state": "diverged", "message": f"These numbers are not finite: {', '.join(bad)}."}
+    return {"state": "done", "numbers": {name: _rounded(value) for name, value in numbers.items()}}
 
 
 def _rounded(value: Any) -> Any:

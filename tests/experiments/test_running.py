@@ -154,6 +154,8 @@ def test_a_job_that_diverges_is_a_row_and_one_that_fails_is_tried_again(tmp_path
             raise FloatingPointError("The loss stopped being finite.")
         if job["seed"] == 1:
             raise ValueError("no luck")
+        if job["seed"] == 2:
+            return {"beta_vae_diagonal": 1.0, "grae_bound": float("nan")}, {"metric": [[1.0]]}
         return outcome(job, settings, data, device)
 
     broken = replace(small, run=failing, tiny_jobs={})
@@ -166,7 +168,8 @@ def test_a_job_that_diverges_is_a_row_and_one_that_fails_is_tried_again(tmp_path
         rows = Store(broken, tmp_path).read()[1]
         assert list(rows) == ["seed 0", "seed 2", "seed 3"]
         assert (rows["seed 3"]["state"], rows["seed 3"]["message"]) == ("diverged", "The loss stopped being finite.")
-        assert broken.evaluate(list(rows.values()))[0]["seeds"] == 2
+        assert rows["seed 2"]["message"] == "These numbers are not finite: grae_bound."
+        assert rows["seed 2"]["arrays"] == {}
     healed = replace(small, tiny_jobs={})
     run(tmp_path, healed)
     assert len(Store(healed, tmp_path).read()[1]) == 4
@@ -372,3 +375,34 @@ def test_the_digest_of_code_is_of_what_it_does(kind, tmp_path, monkeypatch):
 def test_the_digest_of_an_experiment_covers_its_mathematics():
     with_everything = provenance.code_digest("gradelib.experiments.mnist_blocks.run")
     assert with_everything != provenance.code_digest("gradelib.experiments.mnist_objectives.run")
+
+
+# --- the command, with workers, on the four files of MNIST
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_the_command_trains_in_a_worker_and_goes_on(name, tmp_path, monkeypatch, capsys):
+    generator = np.random.default_rng(0)
+    for half, count in (("train", 9), ("t10k", 2100)):
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", np.zeros(count, np.uint8))):
+            head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4) for size in array.shape)
+            (tmp_path / f"{half}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    running.load_data.cache_clear()
+    module = sys.modules[f"gradelib.experiments.{name.replace('-', '_')}"]
+    jobs = {key: {**job, "steps": 2} for key, job in list(module.EXPERIMENT.jobs.items())[:3]}
+    small = replace(module.EXPERIMENT, jobs=jobs, tiny_jobs={})
+    monkeypatch.setattr(module, "EXPERIMENT", small)
+    call = ["experiment", "run", name, "--source", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert cli.main([*call, "--shard", "1/3"]) == 0
+    assert list(Store(small, tmp_path / "out").read()[1]) == list(jobs)[:1]
+    assert cli.main(call) == 0
+    assert "1 of 3 rows are there; the other 2 take about" in capsys.readouterr().out
+    rows = Store(small, tmp_path / "out").read()[1]
+    assert [row["state"] for row in rows.values()] == ["done"] * 3
+    assert all(row["numbers"]["cpu_seconds"] > 0 for row in rows.values())
+    recorded = experiments.load(name, tmp_path / "out")
+    assert recorded.missing == []
+    assert all(array.dtype == np.float32 for array in recorded.arrays.values())
+    assert cli.main(["experiment", "list", name, "--out", str(tmp_path / "out")]) == 0
+    assert "3 of 3 rows" in capsys.readouterr().out
