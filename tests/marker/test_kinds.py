@@ -378,7 +378,7 @@ def test_elementwise_products_are_told_from_matrix_products() -> None:
     for signs in itertools.product("*@", repeat=3):
         if "*" in signs:
             result = mark(product, "R{}S{}T(R){}H".format(*signs))
-            assert result.state == "incorrect"
+            assert result.state == "unreadable"
             assert "did you mean the matrix product @?" in result.text
 
 
