@@ -32,7 +32,7 @@ def endless(m, v):
     while True:
         pass
 
-functions = [exercise for exercise in exercises.every() if exercise.function]
+functions = [exercise for exercise in exercises.every() if exercise.function][::3]
 kl = exercises.get("kl-standard-normal")
 results = [mark(kl, first), mark(kl, endless)]
 for exercise in functions:
@@ -79,14 +79,17 @@ def verdicts(rounds: int) -> dict[str, Any]:
     found = set()
     for load in LOADS:
         with _busy(load):
-            for run in range(RUNS):
+            for run in range(1, RUNS + 1):
                 start = time.perf_counter()
                 command = [sys.executable, "-c", _ANSWERS]
                 said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
                 found.add(said)
-                seconds = time.perf_counter() - start
-                table[f"load {load}, run {run + 1}"] = f"{said.count(_RIGHT)} correct, {seconds:.1f} s"
-    return {**table, "different sets of verdicts": len(found)}
+                table[f"load {load}, run {run}"] = {
+                    "seconds": time.perf_counter() - start,
+                    "right": float(said.count(_RIGHT)),
+                    "different sets of verdicts so far": float(len(found)),
+                }
+    return table
 
 
 @contextmanager
