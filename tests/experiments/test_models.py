@@ -141,8 +141,8 @@ def test_directions_of_the_data_are_as_long_as_the_columns():
 # --- the tables
 
 
-def row(objective, seed, loss, bound=None, steps=STEPS, control="core", state="done"):
-    job = {**mnist_objectives.CORE, "objective": objective, "seed": seed, "steps": steps, "control": control}
+def row(objective, seed, loss, bound=None, steps=STEPS, control="core", state="done", **changes):
+    job = {**mnist_objectives.CORE, "objective": objective, "seed": seed, "steps": steps, "control": control, **changes}
     numbers = {"beta_vae_diagonal": loss, "grae_bound": loss if bound is None else bound}
     return {"job": job, "state": state, "numbers": numbers}
 
@@ -153,7 +153,9 @@ def test_the_table_of_objectives():
         row("beta_vae", 1, 11.0),
         row("grae_column", 0, 9.5, 9.25),
         row("grae_column", 1, 10.7, 10.5),
-        row("grae_column", 2, 3.0, control="noise"),
+        row("grae_column", 1, 10.0, control="noise", noise_seed=1000),
+        row("grae_column", 1, 9.6, control="noise", noise_seed=1001),
+        row("grae_column", 0, 9.9, control="rate", learning_rate=0.05),
         row("grae_column", 3, math.nan, state="diverged"),
         row("beta_vae", 0, 9.0, steps=2 * STEPS, control="length"),
         row("grae_column", 0, 9.25, 9.0, steps=2 * STEPS, control="length"),
@@ -167,6 +169,9 @@ def test_the_table_of_objectives():
     assert grae["difference"] == pytest.approx(-0.4)
     assert grae["difference_error"] == pytest.approx(0.1)
     assert (grae["loss_plateau"], grae["gap_plateau"], grae["difference_plateau"]) == (True, True, False)
+    assert grae["noise_deviation"] == pytest.approx(torch.tensor([10.7, 10.0, 9.6]).std().item())
+    assert grae["rates"] == {0.02: 9.5, 0.05: 9.9}
+    assert (vae["noise_deviation"], vae["rates"]) == (None, {})
     assert mnist_objectives.evaluate(rows[:1])[0]["loss_plateau"] is None
 
 

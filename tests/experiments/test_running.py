@@ -198,6 +198,22 @@ def test_a_cut_or_altered_file_is_one_sentence_and_nothing_is_lost(tmp_path, sma
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_arrays_that_are_not_those_of_their_rows_are_refused(tmp_path, small):
+    run(tmp_path)
+    store = Store(small, tmp_path)
+    rows, arrays = store.read()[1], store.arrays()
+    assert store.arrays_of(rows).keys() == arrays.keys()
+    for spoilt in (
+        {**arrays, "seed 1 metric": arrays["seed 1 metric"] + 1},
+        {"seed 0 metric": arrays["seed 0 metric"]},
+    ):
+        np.savez_compressed(tmp_path / "small.npz", **spoilt)
+        with pytest.raises(ValueError, match=r"small\.npz does not hold what the row seed 1 says it does"):
+            store.arrays_of(rows)
+        with pytest.raises(ValueError, match="does not hold"):
+            experiments.load("small", tmp_path)
+
+
 def test_results_of_other_settings_or_data_are_refused(tmp_path, small, monkeypatch):
     run(tmp_path)
     before = (tmp_path / "small.json").read_bytes()
