@@ -28,7 +28,7 @@ class Recorded:
 
     `rows` maps a key to its job, state, numbers and provenance; `arrays` maps "key name" to arrays of float32; `table`
     is the answer, as the experiment evaluates the rows. `missing` are the keys of the grid that have no row yet, and
-    `stale` says why the rows are no longer what the code would give, or is None.
+    `stale` is what `confirm` found wrong with the rows, or None; `running.state_of` looks whether the code has changed.
     """
 
     name: str
@@ -60,7 +60,7 @@ def load(name: str, folder: str | Path | None = None) -> Recorded:
         name=name,
         question=experiment.question,
         rows=rows,
-        arrays=store.arrays(),
+        arrays=store.arrays_of(rows),
         table=experiment.evaluate(list(rows.values())),
         missing=[key for key in experiment.jobs if key not in rows],
         stale=head.get("stale"),

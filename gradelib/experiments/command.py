@@ -25,7 +25,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add("action", metavar="ACTION", help="list, run or confirm")
     add("name", nargs="?", metavar="NAME", help="of the experiment; without it, list and run take all")
     add("--minutes", metavar="M", help="no job starts later than that")
-    add("--source", metavar="FOLDER", help="the four IDX files of MNIST, as torchvision leaves them")
+    add("--source", metavar="FOLDER", help="the four IDX files of MNIST, as torchvision leaves them, on each worker")
     add(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, or auto: GRADELIB_DEVICE, or the CPU (%(default)s)"
     )

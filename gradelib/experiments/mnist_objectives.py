@@ -92,7 +92,8 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
     `loss` is the β-VAE loss with the best diagonal Σ, `gap` how far it is above GRAE≈'s own value at the same model,
     `difference` the loss less that of the β-VAE of the same seed. All are means over the seeds, with standard errors.
     `…_plateau` says whether twice the steps move the mean, over the seeds that have both, by less than its standard
-    error; None where that was not tried, or where one seed has no standard error.
+    error; None where that was not tried, or where one seed has no standard error. `noise_deviation` is the standard
+    deviation of the loss over trainings that differ in the noise alone, `rates` the mean loss by learning rate.
     """
     found: dict[tuple[Any, ...], dict[int, dict[str, float]]] = {}
     for row in rows:
@@ -111,8 +112,35 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
                 short, long = (value(models_of[length], base[length]) for length in base)
                 line |= _mean(name, list(short.values()))
                 line[f"{name}_plateau"] = _plateau(short, long, line[f"{name}_error"])
-            table.append(line)
+            alike = [row for row in rows if _is_of(row, activation, beta, objective)]
+            table.append(line | {"noise_deviation": _noise_deviation(alike), "rates": _rates(alike)})
     return table
+
+
+def _is_of(row: Row, activation: str, beta: float, objective: str) -> bool:
+    job = row["job"]
+    found = (job["activation"], job["beta"], job["objective"], job["steps"])
+    return row["state"] == "done" and found == (activation, beta, objective, STEPS)
+
+
+def _noise_deviation(rows: Sequence[Row]) -> float | None:
+    """Over the noise-only replicates and the core's training that shares their start and batches."""
+    replicates = [row for row in rows if row["job"]["control"] == "noise"]
+    start = {row["job"]["seed"] for row in replicates}
+    twins = [row for row in rows if row["job"]["control"] == "core" and row["job"]["seed"] in start]
+    losses = [row["numbers"]["beta_vae_diagonal"] for row in replicates + twins]
+    return stdev(losses) if len(losses) > 1 and replicates else None
+
+
+def _rates(rows: Sequence[Row]) -> dict[float, float]:
+    """The mean loss by learning rate, over the seeds that were trained with every rate; empty where one rate was."""
+    losses: dict[float, dict[int, float]] = {}
+    for row in rows:
+        if row["job"]["control"] in ("core", "rate"):
+            of_seeds = losses.setdefault(row["job"]["learning_rate"], {})
+            of_seeds[row["job"]["seed"]] = row["numbers"]["beta_vae_diagonal"]
+    shared = set.intersection(*(set(found) for found in losses.values())) if len(losses) > 1 else set()
+    return {rate: fmean(losses[rate][seed] for seed in shared) for rate in sorted(losses)} if shared else {}
 
 
 _OfSeeds = dict[int, dict[str, float]]

@@ -279,7 +279,7 @@ def _within(old: Row, new: Row, seeds: Sequence[Row], number: str, say: Callable
 def summary(experiment: Experiment, folder: Path | None = None) -> str:
     """What `gradelib experiment list` says: the question, how many rows there are, whether they are current."""
     store = Store(experiment, folder)
-    head, rows = store.read()
+    _, rows = store.read()
     lines = [experiment.name, f"  {experiment.question}"]
     diverged = sum(row["state"] != "done" for row in rows.values())
     lines.append(
@@ -290,14 +290,20 @@ def summary(experiment: Experiment, folder: Path | None = None) -> str:
         dates = [row["provenance"]["date"] for row in rows.values()]
         devices = ", ".join(sorted({row["provenance"]["device"] for row in rows.values()}))
         lines.append(f"  {hours:.1f} core-hours, {min(dates)} to {max(dates)}, on {devices}")
-        lines.append(f"  {_state(experiment, head, rows)}")
+        lines.append(f"  {state_of(experiment, folder)}")
     if len(rows) < len(experiment.jobs):
         lines.append(f"  {estimate(experiment, rows)}: gradelib experiment run {experiment.name}")
     return "\n".join(lines)
 
 
-def _state(experiment: Experiment, head: Mapping[str, Any], rows: Mapping[str, Row]) -> str:
-    """Whether the code still gives the rows' numbers, by the tiny run."""
+def state_of(experiment: Experiment, folder: Path | None = None) -> str:
+    """Whether the code still gives the recorded numbers, by the tiny run: "current…", or "stale…" with the reason.
+
+    Raises ValueError for a file that is cut, altered or of other settings.
+    """
+    head, rows = Store(experiment, folder).read()
+    if not rows:
+        return "nothing is recorded yet"
     if head.get("stale"):
         return f"stale: {head['stale']}"
     if (what := difference(head["tiny"]["digits"], experiment.tiny())) is not None:

@@ -63,6 +63,17 @@ class Store:
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{self.arrays_path} is cut off or altered; {self._restore_it()}.") from error
 
+    def arrays_of(self, rows: Mapping[str, Row]) -> dict[str, NDArray[np.float32]]:
+        """The arrays of these rows; raises ValueError where one is missing or is not what its row says."""
+        there = self.arrays()
+        checks = {name: (key, check) for key, row in rows.items() for name, check in row["arrays"].items()}
+        for name, (key, check) in checks.items():
+            if name not in there or digest(there[name].tobytes()) != check:
+                raise ValueError(
+                    f"{self.arrays_path} does not hold what the row {key} says it does; {self._restore_it()}."
+                )
+        return {name: there[name] for name in checks}
+
     def merge(self, key: str, row: Row, arrays: Mapping[str, Any]) -> None:
         """Add a row and its arrays to what is there by now."""
         with self._locked():

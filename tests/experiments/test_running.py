@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from inline_executor import inline
 
 from gradelib import cli, experiments, parallel
 from gradelib.experiments import mnist_objectives, provenance, running
@@ -42,31 +43,16 @@ EXPERIMENT = replace(
 )
 
 
-def serial(function, jobs, where, *, record, done=(), label, quiet=False):
-    """What `parallel.run_jobs` does, in this process."""
-    failures = {}
-    for key, job in jobs.items():
-        if key in done:
-            continue
-        try:
-            result = function(job)
-        except ValueError as error:
-            failures[key] = parallel.Failure(f"{key}: {error}")
-        else:
-            record(key, result)
-    return failures
-
-
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(parallel, "run_jobs", serial)
+    monkeypatch.setattr(parallel, "_processes", inline)
     monkeypatch.setattr(experiments, "find", lambda name: EXPERIMENT)
     return EXPERIMENT
 
 
 def run(folder, experiment=EXPERIMENT, **options):
     said = []
-    running.run(experiment, parallel.Where(), folder=folder, say=said.append, **options)
+    running.run(experiment, parallel.Where(workers=1), folder=folder, say=said.append, **options)
     return said
 
 
@@ -91,41 +77,43 @@ def test_rows_have_their_job_numbers_and_origin(tmp_path, small):
 
 @pytest.mark.parametrize("at", range(4))
 def test_what_is_done_is_not_done_again_whenever_the_run_ends(tmp_path, small, monkeypatch, at):
-    done, work = [], running.work
+    merged, merge = [], Store.merge
 
-    def counted(task):
-        if len(done) == at:
+    def counted(store, key, *row):
+        if len(merged) == at:
             raise KeyboardInterrupt
-        done.append(task.job["seed"])
-        return work(task)
+        merged.append(key)
+        merge(store, key, *row)
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "work", counted)
+        patch.setattr(Store, "merge", counted)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path)
         at = 99
         run(tmp_path)
-    assert done == [0, 1, 2, 3]
+    assert merged == list(JOBS)
     assert list(Store(small, tmp_path).read()[1]) == list(JOBS)
 
 
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_running import EXPERIMENT, serial, slow_outcome
+sys.path.insert(0, {shared!r})
+from inline_executor import inline
+from test_running import EXPERIMENT, slow_outcome
 from pathlib import Path
 from dataclasses import replace
 from gradelib import experiments, parallel
 from gradelib.experiments import running
 small = replace(EXPERIMENT, run=slow_outcome)
-experiments.find, parallel.run_jobs = (lambda name: small), serial
-running.run(small, parallel.Where(), folder=Path({folder!r}))
+experiments.find, parallel._processes = (lambda name: small), inline
+running.run(small, parallel.Where(workers=1), folder=Path({folder!r}))
 """
 
 
 def test_a_killed_process_leaves_whole_files_and_the_next_goes_on(tmp_path, small):
     tests = os.path.dirname(__file__)
-    script = textwrap.dedent(SCRIPT).format(tests=tests, folder=str(tmp_path))
+    script = textwrap.dedent(SCRIPT).format(tests=tests, shared=os.path.dirname(tests), folder=str(tmp_path))
     store = Store(small, tmp_path)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     try:
@@ -162,7 +150,7 @@ def test_a_job_that_diverges_is_a_row_and_one_that_fails_is_tried_again(tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(experiments, "find", lambda name: broken)
         with pytest.raises(
-            RuntimeError, match=r"^1 jobs failed, and the same command tries them again; seed 1: no luck"
+            RuntimeError, match=r"^1 jobs failed, and the same command tries them again; seed 1: ValueError: no luck"
         ):
             run(tmp_path, broken)
         rows = Store(broken, tmp_path).read()[1]
@@ -208,6 +196,22 @@ def test_a_cut_or_altered_file_is_one_sentence_and_nothing_is_lost(tmp_path, sma
     with pytest.raises(ValueError, match=sentence):
         run(tmp_path, more)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_arrays_that_are_not_those_of_their_rows_are_refused(tmp_path, small):
+    run(tmp_path)
+    store = Store(small, tmp_path)
+    rows, arrays = store.read()[1], store.arrays()
+    assert store.arrays_of(rows).keys() == arrays.keys()
+    for spoilt in (
+        {**arrays, "seed 1 metric": arrays["seed 1 metric"] + 1},
+        {"seed 0 metric": arrays["seed 0 metric"]},
+    ):
+        np.savez_compressed(tmp_path / "small.npz", **spoilt)
+        with pytest.raises(ValueError, match=r"small\.npz does not hold what the row seed 1 says it does"):
+            store.arrays_of(rows)
+        with pytest.raises(ValueError, match="does not hold"):
+            experiments.load("small", tmp_path)
 
 
 def test_results_of_other_settings_or_data_are_refused(tmp_path, small, monkeypatch):
@@ -298,7 +302,7 @@ def test_confirm_renews_the_tiny_digits_where_the_rows_hold(tmp_path, small, mon
 
     def confirm(experiment):
         monkeypatch.setattr(experiments, "find", lambda name: experiment)
-        return running.confirm(experiment, parallel.Where(), folder=tmp_path, say=lambda sentence: None)
+        return running.confirm(experiment, parallel.Where(workers=1), folder=tmp_path, say=lambda sentence: None)
 
     changed = replace(small, run=close)
     assert confirm(changed)

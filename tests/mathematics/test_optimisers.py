@@ -43,17 +43,18 @@ def test_the_gram_form_is_newton_schulz(shape):
     assert torch.equal(orthogonalise(torch.zeros(shape)), torch.zeros(shape))
 
 
-def test_a_step_of_muon_is_orthogonal_momentum_and_adam_for_the_rest():
-    W, b = torch.nn.Parameter(normal(6, 3)), torch.nn.Parameter(normal(6, seed=1))
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4)])
+def test_a_step_of_muon_is_orthogonal_momentum_and_adam_for_the_rest(shape):
+    W, b = torch.nn.Parameter(normal(*shape)), torch.nn.Parameter(normal(6, seed=1))
     reference = torch.nn.Parameter(b.detach().clone())
     muon = Muon([W, b], 0.1, rest=0.5)
     adam = torch.optim.Adam([reference], lr=0.05)
-    momentum, expected = torch.zeros(6, 3, dtype=torch.float64), W.detach().clone()
+    momentum, expected = torch.zeros(shape, dtype=torch.float64), W.detach().clone()
     for step in range(4):
-        W.grad, b.grad = normal(6, 3, seed=step), normal(6, seed=10 + step)
+        W.grad, b.grad = normal(*shape, seed=step), normal(6, seed=10 + step)
         reference.grad = b.grad.clone()
         momentum = 0.95 * momentum + 0.05 * W.grad
-        expected -= 0.1 * math.sqrt(6 / 3) * plain(0.05 * W.grad + 0.95 * momentum)
+        expected -= 0.1 * max(1, shape[0] / shape[1]) ** 0.5 * plain(0.05 * W.grad + 0.95 * momentum)
         muon.step()
         adam.step()
         torch.testing.assert_close(W.detach(), expected)
