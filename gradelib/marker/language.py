@@ -83,7 +83,10 @@ class Formula:
         `values` maps names to numbers, vectors (k,) and matrices (k, l). Raises `UnreadableError` for a name without a
         value, `ShapeError` where shapes do not go together, `UndefinedError` where a step has no finite real value.
         """
-        kit = Float64() if digits is None else Digits(digits)
+        return self.evaluate_with(Float64() if digits is None else Digits(digits), values)
+
+    def evaluate_with(self, kit: Arithmetic, values: Mapping[str, Any]) -> Any:
+        """The value at a point in the arithmetic `kit`; raises as `evaluate` does."""
         with np.errstate(all="ignore"):
             return _value(self.root, kit, values)
 
