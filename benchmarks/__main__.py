@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import cost, marking, quality
+from benchmarks import answers, cost, marking, quality
 from benchmarks.steps import device
 from benchmarks.timing import Ratio
 
@@ -26,6 +26,8 @@ BENCHMARKS = {
     "memory": cost.memory,
     "noise": quality.noise,
     "target": quality.target,
+    "answers": answers.answers,
+    "verdicts": answers.verdicts,
     "marking": marking.marking,
 }
 

@@ -18,6 +18,7 @@ A mutant that no check of this kind could refuse is excused in writing, where ev
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -59,8 +60,9 @@ class Check:
     """A passed check of the equation `label`.
 
     `tried` counts the mutants that the same check refused, `same` those that only write the same function differently,
-    and `excused` names those that pass it too, with reasons. `evidence` says whether the two sides were compared as
-    numbers or as expressions.
+    and `excused` names those that pass it too, with reasons. `evidence` says whether both sides were computed at points
+    ("numeric") or proved equal as expressions ("exact"; `sizes` are then the pairs of n and d, and the points are those
+    at which the mutants were refused).
     """
 
     label: str
@@ -70,12 +72,22 @@ class Check:
     same: int
     excused: tuple[Excused, ...] = ()
     evidence: Literal["numeric", "exact"] = "numeric"
+    sizes: tuple[tuple[int, int], ...] = ()
+    seconds: float = 0.0  # of the processor
 
     def __str__(self) -> str:
         wrong = f"{self.tried} wrong variants refused" if self.tried else "no formula to vary"
-        if survivors := [excused.mutant for excused in self.excused if excused.mutant != NO_FORMULA]:
+        if survivors := [one.mutant for one in self.excused if one.mutant != NO_FORMULA]:
             wrong += f", {len(survivors)} excused: " + ", ".join(survivors)
-        return f"✓ {self.label} · {self.kind} at {self.points} points · {wrong}"
+        return f"✓ {self.label} · {self._how} · {wrong}"
+
+    @property
+    def _how(self) -> str:
+        if self.evidence == "numeric":
+            return f"{self.kind} at {self.points} points"
+        return f"exact {self.kind}" + (
+            " for n×d = " + ", ".join(f"{n}×{d}" for n, d in self.sizes) if self.sizes else ""
+        )
 
     __repr__ = __str__
 
@@ -98,7 +110,7 @@ def identity(
     are tried. `excuse` maps the text of a surviving mutant to the reason why it may survive. Raises EquationError with
     the point and both sides where they differ, with the mutant that survives, or with an excuse that excuses nothing.
     """
-    spec = _domains((left, right), domains)
+    spec = domains_of((left, right), domains)
     return _run(label, "identity", (left, right), spec, _agreement(spec, sizes), sizes, excuse)
 
 
@@ -116,7 +128,7 @@ def inequality(
 
     `equal_at` maps names to formulas, for example `{"S": "inv(I_d - T(J)@H@J/beta)"}`. Raises as `identity` does.
     """
-    spec = _domains((smaller, larger), domains)
+    spec = domains_of((smaller, larger), domains)
     special = {name: read(formula, spec) for name, formula in equal_at.items()}
 
     def test(a: Side, b: Side) -> str | None:
@@ -154,7 +166,7 @@ def limit(
 
     Both sides are formulas or sympy objects. Raises as `identity` does.
     """
-    spec = _domains((expression, value), {name: "pos", **domains})
+    spec = domains_of((expression, value), {name: "pos", **domains})
     ends = {"0": 1 / _NEAR_LIMIT, "infinity": _NEAR_LIMIT}
     extreme = ends[one_of("limit", to, ends)]
 
@@ -180,7 +192,7 @@ def definition(
     **domains: str,
 ) -> Check:
     """Check that `code`, called with torch tensors by name, computes `formula`. Raises as `identity` does."""
-    spec = _domains((formula, code), domains)
+    spec = domains_of((formula, code), domains)
     return _run(label, "definition", (formula, code), spec, _agreement(spec, sizes), sizes, excuse)
 
 
@@ -208,6 +220,7 @@ def _run(
     mutated: Sequence[int] = (0, 1),
 ) -> Check:
     """Try the claim, then every mutant of the `mutated` sides that are formulas; register the check."""
+    started = time.process_time()
     read_sides = [read(side, spec) for side in sides]
     if failure := _refusal(test, *read_sides):
         raise EquationError(f"{label} does not hold: {failure}")
@@ -225,10 +238,18 @@ def _run(
                 survivors.append((mutant.text, change))
     if not tried and not same and not survivors and NO_FORMULA in (excuse or ()):
         survivors.append((NO_FORMULA, "none"))
-    return Check(label, kind, POINTS_PER_SIZE * len(sizes), tried, same, _excused(label, survivors, excuse or {}))
+    return Check(
+        label,
+        kind,
+        POINTS_PER_SIZE * len(sizes),
+        tried,
+        same,
+        excused(label, survivors, excuse or {}),
+        seconds=round(time.process_time() - started, 2),
+    )
 
 
-def _excused(label: str, survivors: Sequence[tuple[str, str]], excuse: Mapping[str, str]) -> tuple[Excused, ...]:
+def excused(label: str, survivors: Sequence[tuple[str, str]], excuse: Mapping[str, str]) -> tuple[Excused, ...]:
     """The survivors with their excuses; raises where one has none, and where an excuse is empty or has no survivor."""
     for mutant, change in survivors:
         if mutant not in excuse:
@@ -258,7 +279,7 @@ def _same_function(side: Formula, mutant: Formula, spec: Mapping[str, str]) -> b
     return bool(equivalent(side, mutant, spec, seed=1))
 
 
-def _domains(sides: Iterable[Any], declared: Mapping[str, str]) -> dict[str, str]:
+def domains_of(sides: Iterable[Any], declared: Mapping[str, str]) -> dict[str, str]:
     """The domains of all names in the sides: as declared, else the book's own, else what sympy assumes of a symbol."""
     names: dict[str, str] = {}
     for side in sides:

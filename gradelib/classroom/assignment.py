@@ -54,9 +54,9 @@ def credit(exercise_id: str, answer: Any, *, known_mistake: float = KNOWN_MISTAK
 
     result = mark(exercises.get(exercise_id), answer, seed=seed)
     share = 1.0 if result else known_mistake * (result.mistake is not None)
-    result = replace(result, points=share * result.out_of)
+    result = replace(result, score=share * result.max_score)
     print(result)
-    return float(result.points)
+    return float(result.score)
 
 
 # --- the notebook
@@ -141,7 +141,7 @@ def _counting(name: str, answer: str, plan: Plan, is_shared: bool) -> NotebookNo
     """The locked cell that counts points. Learners see its first line, nbgrader brings back the rest."""
     from nbformat.v4 import new_code_cell
 
-    points = exercises.get(name).points
+    points = exercises.get(name).max_score
     lines = [
         f"# Here {name} is marked, for {points:g} point{'s' if points != 1 else ''}.",
         "### BEGIN HIDDEN TESTS",

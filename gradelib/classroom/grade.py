@@ -315,7 +315,7 @@ def _version() -> str:
 
 
 def _summary(data: Mapping[str, Any], results: Path) -> str:
-    mean = f", mean {data['mean']:.3g} of {data['out_of']:g} points" if data["marked"] else ""
+    mean = f", mean {data['mean']:.3g} of {data['max_score']:g} points" if data["marked"] else ""
     counts = f"{_count(data['submissions'], 'submission')}: {data['marked']} marked{mean}"
     return f"{counts}, {_count(data['problems'], 'problem')}. Report: {results / 'class.html'}"
 

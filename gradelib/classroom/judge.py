@@ -101,7 +101,7 @@ class Marker:
         return self._fork_server
 
     def _unmarked(self, why: str) -> list[Result]:
-        return [Result(exercise.id, "unanswered", why, None, 0, exercise.points) for exercise in self._exercises]
+        return [Result(exercise.id, "unanswered", why, None, 0, exercise.max_score) for exercise in self._exercises]
 
     def _marks(self, cells: Sequence[tuple[int, str]]) -> tuple[list[Result], str | None]:
         found: dict[str, set[int]] = {}
@@ -206,7 +206,7 @@ class Marker:
             return self._mark_answer(exercise, answer)
         except ChannelError:
             session.problem = "The notebook's process sent something that is no answer."
-            return Result(exercise.id, "unreadable", session.problem, None, 0, exercise.points)
+            return Result(exercise.id, "unreadable", session.problem, None, 0, exercise.max_score)
         finally:
             if answer.channel:
                 answer.channel.close()
@@ -217,7 +217,7 @@ class Marker:
             return mark(exercise, None)
         if "unreadable" in data:
             text = one_line(expect(data["unreadable"], str)) or "This answer could not be read."
-            return Result(exercise.id, "unreadable", text, None, 0, exercise.points)
+            return Result(exercise.id, "unreadable", text, None, 0, exercise.max_score)
         if answer.channel is None:
             return mark(exercise, expect(data.get("text"), str), seed=self._seed)
         return self._mark_function(exercise, expect(data["function"], dict), answer.channel)
@@ -227,7 +227,7 @@ class Marker:
 
         if expect(about.get("module"), str).partition(".")[0] == "gradelib":
             text = "This is a function of gradelib itself; write one of your own."
-            return Result(exercise.id, "incorrect", text, None, 0, exercise.points)
+            return Result(exercise.id, "incorrect", text, None, 0, exercise.max_score)
         function = remote_function.RemoteFunction(channel, about, guard.SECONDS)
         return mark(exercise, function, seed=self._seed, run=remote_function.run)
 
@@ -254,7 +254,7 @@ def _missing_answer(exercise: Exercise, session: _Session) -> Result:
         state, text = "unreadable", f"No answer was reached: code cell {failed} stopped with {session.failed[failed]}."
     elif session.problem:
         text = session.problem
-    return Result(exercise.id, state, text, None, 0, exercise.points)
+    return Result(exercise.id, state, text, None, 0, exercise.max_score)
 
 
 def _ended_for(lifeline: socket.socket) -> str | None:

@@ -66,8 +66,8 @@ def of_learner(one: Marked, asked: Sequence[str]) -> dict[str, Any]:
     return {
         "learner": one.learner,
         "sha256": one.sha256,
-        "points": sum(mark["points"] for mark in marks) if marks else None,
-        "out_of": _worth(asked),
+        "score": sum(mark["score"] for mark in marks) if marks else None,
+        "max_score": _worth(asked),
         "problem": one.problem,
         "sandboxed": one.sandboxed,
         "marks": marks,
@@ -80,7 +80,7 @@ def of_class(
     """The class as data: what `class.json` holds and `class.html` shows. `names` are those of the reports."""
     everyone = [_line(one, asked, f"{FOLDER}/{names[learner]}.html") for learner, one in marked.items()]
     _note_equal_files(everyone)
-    points = [line["points"] for line in everyone if line["points"] is not None]
+    points = [line["score"] for line in everyone if line["score"] is not None]
     return {
         "folder": folder,
         "sandboxed": all(one.sandboxed for one in marked.values()),
@@ -88,7 +88,7 @@ def of_class(
         "marked": len(points),
         "problems": sum(line["problem"] is not None for line in everyone),
         "mean": fmean(points) if points else None,
-        "out_of": _worth(asked),
+        "max_score": _worth(asked),
         "exercises": [_item(name, list(marked.values())) for name in asked],
         "learners": everyone,
     }
@@ -110,8 +110,8 @@ def spreadsheet(data: Mapping[str, Any]) -> str:
             [
                 _without_formula(line["learner"]),
                 *cells,
-                _number(line["points"]),
-                line["out_of"],
+                _number(line["score"]),
+                line["max_score"],
                 _without_formula(line["problem"] or ""),
             ]
         )
@@ -155,15 +155,15 @@ def _in_order(one: Marked, asked: Sequence[str]) -> list[Result]:
 
 
 def _worth(asked: Sequence[str]) -> float:
-    return sum(exercises.get(name).points for name in asked)
+    return sum(exercises.get(name).max_score for name in asked)
 
 
 def _line(one: Marked, asked: Sequence[str], report: str) -> dict[str, Any]:
     """A learner's line in the report on the class."""
     own = of_learner(one, asked)
-    marks = {mark["exercise"]: mark["points"] for mark in own["marks"]}
+    marks = {mark["exercise"]: mark["score"] for mark in own["marks"]}
     states = dict.fromkeys(asked, "unmarked") | {mark["exercise"]: mark["state"] for mark in own["marks"]}
-    line = {name: own[name] for name in ("learner", "sha256", "points", "out_of", "problem", "sandboxed")}
+    line = {name: own[name] for name in ("learner", "sha256", "score", "max_score", "problem", "sandboxed")}
     return {**line, "report": report, "marks": marks, "states": states, "same_file_as": []}
 
 
@@ -184,10 +184,10 @@ def _item(name: str, everyone: Sequence[Marked]) -> dict[str, Any]:
         "exercise": name,
         "chapter": _chapters()[name],
         "prompt": exercise.question,
-        "out_of": exercise.points,
+        "max_score": exercise.max_score,
         **{state: states[state] for state in WORDS},
         "unmarked": len(everyone) - len(marks),
-        "mean": fmean(mark.points for mark in marks) if marks else None,
+        "mean": fmean(mark.score for mark in marks) if marks else None,
         "mistakes": _mistakes(mark for mark in marks if mark.state == "incorrect"),
     }
 

@@ -76,8 +76,10 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0, run: Run = guard.run
         outcome = Outcome(
             "unreadable", "This answer could not be read. Give a formula as text, a number, a tensor or a function."
         )
-    reached = exercise.points if outcome.state == "correct" else 0
-    return Result(exercise.id, outcome.state, outcome.text, outcome.mistake, reached, exercise.points, outcome.read_as)
+    reached = exercise.max_score if outcome.state == "correct" else 0
+    return Result(
+        exercise.id, outcome.state, outcome.text, outcome.mistake, reached, exercise.max_score, outcome.read_as
+    )
 
 
 def _outcome(exercise: Exercise, answer: Any, seed: int, run: Run) -> Outcome:

@@ -65,7 +65,7 @@ def formula_outcome(exercise: Exercise, formula: Formula, seed: int = 0) -> Outc
     at = trial_points(exercise)
     found = diagnose_formula(values_of(formula, at), exercise)
     outcome = Outcome("incorrect", found.hint, found.mistake) if found else _unlike_any(exercise, formula, at)
-    if outcome.state == "incorrect" and outcome.mistake is None and (surprise := _surprise(formula, at[0])):
+    if outcome.mistake is None and (surprise := _surprise(formula, at[0])):
         outcome = outcome._replace(text=f"{outcome.text} {surprise}")
     return outcome._replace(read_as=read_as)
 
@@ -81,22 +81,24 @@ def _unlike_any(exercise: Exercise, formula: Formula, at: Sequence[Point]) -> Ou
     except UndefinedError as error:
         return Outcome("incorrect", sentence("no_value", text=error))
     right = exercise.formula.evaluate(point.values())
-    if text := _entrywise_hint(formula, exercise, point):
-        return Outcome("incorrect", text)
+    if entrywise := _entrywise_outcome(formula, exercise, point):
+        return entrywise
     return Outcome("incorrect", shape_hint(value, right, point.sizes) or dependence_hint(formula, exercise))
 
 
 # Products that work entry by entry
 
 
-def _entrywise_hint(formula: Formula, exercise: Exercise, point: Point) -> str | None:
-    """A sentence where the answer is right, or as wrong as a known mistake, once * between matrices is read as @."""
+def _entrywise_outcome(formula: Formula, exercise: Exercise, point: Point) -> Outcome | None:
+    """A slip of the pen: the answer is right once * between vectors and matrices is read as @; or a known mistake."""
     entrywise = {node for node in _entrywise(formula, point) if node.op == "*"}
     if not entrywise:
         return None
     meant = Formula(_with_matrix_products(formula.root, entrywise))
-    candidates = [exercise.formula, *(wrong for _, wrong in exercise.mistaken_formulas)]
-    return sentence("entrywise") if any(equivalent(meant, other, exercise.inputs) for other in candidates) else None
+    if equivalent(meant, exercise.formula, exercise.inputs):
+        return Outcome("unreadable", sentence("entrywise"))
+    mistaken = any(equivalent(meant, wrong, exercise.inputs) for _, wrong in exercise.mistaken_formulas)
+    return Outcome("incorrect", sentence("entrywise")) if mistaken else None
 
 
 def _entrywise(formula: Formula, point: Point) -> list[Op]:

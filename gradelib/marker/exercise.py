@@ -83,7 +83,7 @@ class Exercise:
     choice: Choice | None = None
     also_right: tuple[str | Callable[..., Any], ...] = ()
     mistakes: tuple[Mistake, ...] = ()
-    points: float = 1
+    max_score: float = 1
     batches: tuple[tuple[int, ...], ...] = ((), (4,), (2, 3))
     tolerance: float = 1e-9
 

@@ -37,7 +37,8 @@ from typing import Any
 import numpy as np
 
 SECONDS = 2.0  # of computing
-WALL = 10  # times as many seconds on the clock, while less than a tenth of them is spent on computing
+WALL = 10  # times as many seconds on the clock, for what computes nothing
+_IDLE = 0.005  # of the time; a busy machine leaves more to what computes
 MEGABYTES = 2048
 _MOST_WAITS = 10  # for what computes on without ever reaching its limit, as imports without end would
 _MOST_BYTES = 100_000
@@ -128,7 +129,7 @@ def _receive(reader: int, child: int, seconds: float) -> bytes:
                 break
             continue
         waits, before, computed = waits + 1, computed, _cpu_seconds(child)
-        if computed - before < seconds / 2 or waits == _MOST_WAITS:
+        if computed - before < _IDLE * WALL * seconds or waits == _MOST_WAITS:
             raise TimeLimitError(seconds, waited=True)
     return b"".join(parts)
 
@@ -149,8 +150,9 @@ def _be_the_child(work: Work, writer: int, seconds: float) -> None:
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(1)  # the parent's OpenMP threads do not exist here; waiting for them would hang
         signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        with _imports_are_free(_TimerStopped):
+        budget = _Budget(seconds)
+        budget.set_timers(signal.ITIMER_PROF)
+        with _imports_are_free(budget):
             report = work()
         signal.setitimer(signal.ITIMER_PROF, 0)
         os.write(3, json.dumps(report).encode())
@@ -158,20 +160,51 @@ def _be_the_child(work: Work, writer: int, seconds: float) -> None:
         os._exit(0)
 
 
-class _TimerStopped:
-    """Stops this process's timer of CPU time for a while; what was left of it comes back."""
+def _clocks() -> tuple[float, float]:
+    """The seconds that this process has computed, and those on the clock."""
+    return time.process_time(), time.monotonic()
+
+
+class _Budget:
+    """What is left of the seconds of computing and of those on the clock; as a context it stops both for a while.
+
+    The system's timers are set again from these numbers: what they say themselves is rounded up at each stop.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        cpu, wall = _clocks()
+        self.cpu, self.wall = cpu + seconds, wall + WALL * seconds
+        self._timers: tuple[int, ...] = ()
+        self._stopped: tuple[float, float] | None = None
+
+    def cpu_left(self) -> float:
+        return self.cpu - (self._stopped or _clocks())[0]
+
+    def wall_left(self) -> float:
+        return self.wall - (self._stopped or _clocks())[1]
+
+    def set_timers(self, *timers: int, repeat: float = 0) -> None:
+        """Let these timers of the system go off when nothing is left."""
+        self._timers, self._repeat = timers, repeat
+        for timer in timers:
+            left = self.cpu_left() if timer == signal.ITIMER_PROF else self.wall_left()
+            signal.setitimer(timer, max(left, 0.001), repeat)
 
     def __enter__(self) -> None:
-        self._left = signal.setitimer(signal.ITIMER_PROF, 0)
+        for timer in self._timers:
+            signal.setitimer(timer, 0)
+        self._stopped = _clocks()
 
     def __exit__(self, *_: object) -> None:
-        if self._left[0]:
-            signal.setitimer(signal.ITIMER_PROF, *self._left)
+        (cpu, wall), now = self._stopped or _clocks(), _clocks()
+        self.cpu, self.wall, self._stopped = self.cpu + now[0] - cpu, self.wall + now[1] - wall, None
+        if self._timers:
+            self.set_timers(*self._timers, repeat=self._repeat)
 
 
 @contextlib.contextmanager
-def _imports_are_free(stopped: Callable[[], contextlib.AbstractContextManager[None]]) -> Iterator[None]:
-    """Do every import inside `stopped()`, the outermost ones at least."""
+def _imports_are_free(budget: _Budget) -> Iterator[None]:
+    """Stop the budget during every import, that is, during the outermost ones."""
     plain_import, plain_import_module = builtins.__import__, importlib.import_module
     importing = False
 
@@ -184,7 +217,7 @@ def _imports_are_free(stopped: Callable[[], contextlib.AbstractContextManager[No
                 return load(*arguments, **named)
             importing = True
             try:
-                with stopped():
+                with budget:
                     return load(*arguments, **named)
             finally:
                 importing = False
@@ -242,12 +275,12 @@ def _with_timer(work: Work, seconds: float) -> Any:
         if active:
             raise _Stop(waited=number == signal.SIGALRM)
 
-    timers = ((signal.SIGALRM, signal.ITIMER_REAL, WALL * seconds), (signal.SIGPROF, signal.ITIMER_PROF, seconds))
-    kept = [(number, timer, signal.signal(number, stop), signal.setitimer(timer, 0)) for number, timer, _ in timers]
+    timers = ((signal.SIGALRM, signal.ITIMER_REAL), (signal.SIGPROF, signal.ITIMER_PROF))
+    kept = [(number, timer, signal.signal(number, stop), signal.setitimer(timer, 0)) for number, timer in timers]
+    budget = _Budget(seconds)
     try:
-        for _, timer, limit in timers:
-            signal.setitimer(timer, limit, _REPEAT)
-        with _imports_are_free(_TimerStopped):
+        budget.set_timers(*(timer for _, timer in timers), repeat=_REPEAT)
+        with _imports_are_free(budget):
             return work()
     finally:
         active = False  # first of all, and without a call: from here on no alarm may interrupt
@@ -260,29 +293,18 @@ def _with_timer(work: Work, seconds: float) -> Any:
 def _with_watchdog(work: Work, seconds: float) -> Any:
     """Send `_Stop` into this thread at either limit, and again from time to time in case it was caught."""
     active, target, done = True, ctypes.c_ulong(threading.get_ident()), threading.Event()
-    free = 0.0  # CPU seconds of imports
-
-    @contextlib.contextmanager
-    def not_counted() -> Iterator[None]:
-        nonlocal free
-        start = time.process_time()
-        try:
-            yield
-        finally:
-            free += time.process_time() - start
+    budget = _Budget(seconds)
 
     def watch() -> None:
-        cpu, wall = time.process_time(), time.monotonic()
         while not done.wait(_REPEAT) and active:
-            waited = time.monotonic() - wall > WALL * seconds
-            if waited or time.process_time() - cpu - free > seconds:
-                stop = _WaitedStop if waited else _Stop
+            if budget.wall_left() < 0 or budget.cpu_left() < 0:
+                stop = _WaitedStop if budget.wall_left() < 0 else _Stop
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(stop))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        with _imports_are_free(not_counted):
+        with _imports_are_free(budget):
             return work()
     finally:
         active = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +83,10 @@ class Formula:
         `values` maps names to numbers, vectors (k,) and matrices (k, l). Raises `UnreadableError` for a name without a
         value, `ShapeError` where shapes do not go together, `UndefinedError` where a step has no finite real value.
         """
-        kit = Float64() if digits is None else Digits(digits)
+        return self.evaluate_with(Float64() if digits is None else Digits(digits), values)
+
+    def evaluate_with(self, kit: Arithmetic, values: Mapping[str, Any]) -> Any:
+        """The value at a point in the arithmetic `kit`; raises as `evaluate` does."""
         with np.errstate(all="ignore"):
             return _value(self.root, kit, values)
 
@@ -114,20 +118,25 @@ def known_name(name: str, known: list[str] | None) -> Name:
         raise UnreadableError("name_is_function", name=name)
     if name == "e":
         raise UnreadableError("name_euler")
-    near = "I_d or I_n" if name in LANGUAGE["identities"] else _product(name, known) or nearest(name, [*known, "pi"])
+    near = (
+        "I_d or I_n"
+        if name in LANGUAGE["identities"]
+        else product_of_names(name, known) or nearest(name, [*known, "pi"])
+    )
+    if (numbered := re.fullmatch(r"([A-Za-z]\w*?)([0-9]+)", name)) and numbered[1] in known:
+        near = f"{numbered[1]}**{numbered[2]} or {numbered[2]}*{numbered[1]}"
     if near:
         raise UnreadableError("name_near", name=shown(name), near=near)
     raise UnreadableError("name_unknown", name=shown(name), known=", ".join(known))
 
 
-def _product(name: str, known: list[str]) -> str | None:
-    """The known names of which a name is made, as a product: betaw was meant as beta*w."""
-    longest_first = sorted(known, key=len, reverse=True)
-    for first in longest_first:
-        if name.startswith(first) and (rest := name.removeprefix(first)):
-            rest_read = rest if rest in known else _product(rest, known)
-            if rest_read:
-                return f"{first}*{rest_read}"
+def product_of_names(name: str, known: list[str]) -> str | None:
+    """The known names of which a name is made, as a product: betaw was meant as beta*w, HJ as H@J."""
+    for first in sorted(known, key=len, reverse=True):
+        rest = name.removeprefix(first)
+        rest_read = rest if rest in known else product_of_names(rest, known) if rest and rest != name else None
+        if rest != name and rest_read:
+            return f"{first}{'@' if first[0].isupper() and rest[0].isupper() else '*'}{rest_read}"
     return None
 
 

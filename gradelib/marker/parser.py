@@ -15,6 +15,7 @@ written in another language refuses the same texts with the same words.
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -23,7 +24,6 @@ from functools import lru_cache
 from itertools import groupby
 from typing import TypeVar
 
-from gradelib._names import nearest
 from gradelib.marker.language import (
     Formula,
     Name,
@@ -34,6 +34,7 @@ from gradelib.marker.language import (
     known_name,
     known_number,
     limit_nodes,
+    product_of_names,
 )
 from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, LIMITS, UnreadableError, character, shown
 
@@ -85,6 +86,8 @@ def _mended(text: str) -> str:
     text = re.sub(r"\b([A-Za-z_]\w*)'", r"T(\1)", text)
     text = re.sub(r"\|\|([^|]+)\|\|\s*(?:\^|\*\*)\s*(?:2|\(2\))", r"norm2(\1)", text)
     text = re.sub(r"\|\|([^|]+)\|\|", r"norm(\1)", text)
+    text = re.sub(r"\blog\s*\(\s*\|([^|]+)\|\s*\)", r"logdet(\1)", text)
+    text = re.sub(r"\blog\s*\|([^|]+)\|", r"logdet(\1)", text)
     return re.sub(r"(?<![\w.])(\d+),(\d)", r"\1.\2", text)
 
 
@@ -100,6 +103,7 @@ def ascii_text(text: str) -> str:
     if not text.isascii():
         text = "".join(_script(kind, "".join(run)) for kind, run in groupby(text, _kind))
     text = re.sub(r"#[^\n]*|\\[ \t]*\n", " ", text).strip()
+    text = re.sub(r"(?<=\w)_\{(\w+)\}", r"_\1", text)  # I_{d}
     quoted = re.fullmatch(r"(['\"`])([^'\"`]*)\1", text)
     text = re.sub(r"[\s;.,]+$", "", quoted[2].strip() if quoted else text)
     if strange := next((c for c in text if not (" " <= c <= "~" or c in "\n\t\r")), None):
@@ -240,8 +244,9 @@ class _Parser:
             return
         left = self.tokens[self.place : equals[0]]
         name = left[0].text if left else ""
-        is_name = not left or (left[0].kind == "name" and name not in (self.known or ()))
-        if len(equals) > 1 or not is_name or not (len(left) < 2 or (left[1].text == "(" and left[-1].text == ")")):
+        of_something = len(left) > 1 and left[1].text == "(" and left[-1].text == ")"  # f(x) = …, S(beta) = …
+        is_new = not left or (len(left) == 1 and left[0].kind == "name" and name not in (self.known or ()))
+        if len(equals) > 1 or not (is_new or (of_something and left[0].kind == "name" and name not in FUNCTIONS)):
             raise UnreadableError("equation")
         self.place = equals[0] + 1
 
@@ -395,8 +400,10 @@ class _Parser:
     def _call(self, name: str, arguments: list[Node]) -> Node:
         if name in LANGUAGE["transparent"] and len(arguments) == 1:
             return arguments[0]
-        if name in LANGUAGE["identities"] and len(arguments) == 1 and isinstance(arguments[0], Name):
-            return known_name(f"I_{arguments[0].name}", self.known)
+        if name in LANGUAGE["identities"] and len(arguments) == 1:
+            if isinstance(arguments[0], Name):
+                return known_name(f"I_{arguments[0].name}", self.known)
+            raise UnreadableError("name_near", name=shown(f"{name}(…)"), near="I_d or I_n")
         if name in FUNCTIONS or name in LANGUAGE["binary"]:
             self._expect(name, arguments, 2 if name in LANGUAGE["binary"] else 1)
             return Op(name, tuple(arguments))
@@ -404,7 +411,8 @@ class _Parser:
             body = _definition(name)
             self._expect(name, arguments, 2 if "b" in Formula(body).names else 1)
             return _filled(body, arguments)
-        near = LANGUAGE["meant"].get(name) or nearest(name, [*FUNCTIONS, *LANGUAGE["binary"], *_DEFINITIONS])
+        alike = difflib.get_close_matches(name, [*FUNCTIONS, *LANGUAGE["binary"], *_DEFINITIONS], n=1, cutoff=0.65)
+        near = LANGUAGE["meant"].get(name) or next(iter(alike), None)
         if near:
             raise UnreadableError("function_near", name=shown(name), near=near)
         raise UnreadableError("function_unknown", name=shown(name), known=", ".join(FUNCTIONS))
@@ -434,10 +442,18 @@ class _Parser:
         left, right = self.tokens[self.place - 1], self._now
         if self.products is None:
             raise self._product_error(left, right)
-        sign = "@" if self._is_matrix_like(self.place - 1) and self._is_matrix_like(self.place) else "*"
+        turned = left.text in ("T", "mT") or (left.text == ")" and self._is_matrix_like(self.place - 1))
+        both = self._is_matrix_like(self.place - 1) and self._is_matrix_like(self.place)
+        sign = "@" if right.kind == "name" and (turned or both) else "*"
         if not self.products or self.products[-1][0] != right.start:
             self.products.append((right.start, sign))
         return sign
+
+    def _split_name(self, found: re.Match[str]) -> str:
+        """An unknown name that is made of known ones, as their product: HJ as H@J."""
+        name, known = found[0], self.known or []
+        ours = {*known, *FUNCTIONS, *_DEFINITIONS, *LANGUAGE["binary"], *LANGUAGE["modules"], "pi", "mT"}
+        return name if name in ours else product_of_names(name, known) or name
 
     def _product_error(self, left: _Token, right: _Token) -> UnreadableError:
         fields = {"left": shown(left.text), "right": shown(right.text)}
@@ -463,8 +479,8 @@ class _Parser:
         """The text with the operators that are missing, and how it is read; None if that does not mend it."""
         products: list[tuple[int, str]] = []
         try:
-            _Parser(self.text, self.known, products).formula()
-            text = self.text
+            text = re.sub(r"[A-Za-z_]\w*", self._split_name, self.text)
+            _Parser(text, self.known, products).formula()
             for place, sign in sorted(products, reverse=True):
                 text = text[:place].rstrip() + sign + text[place:]
             return text, Formula(_Parser(text, self.known).formula())

@@ -35,29 +35,29 @@ class Result:
 
     `mistake` is the known mistake that the answer makes (its formula, or a word such as "sign"), or None. `read_as` is
     the formula as it was read, with the brackets that its order of operations needs; None for other answers.
-    `points` are those reached, `out_of` those that the exercise is worth.
+    `score` is what was reached, `max_score` what the exercise is worth.
     """
 
     exercise: str
     state: State
     text: str
     mistake: str | None = None
-    points: float = 0
-    out_of: float = 0
+    score: float = 0
+    max_score: float = 0
     read_as: str | None = None
 
     def __bool__(self) -> bool:
         return self.state == "correct"
 
     def __str__(self) -> str:
-        return f"{SYMBOLS[self.state]} {WORDS[self.state]} · {self.exercise}{self._score()}\n{self.text}"
+        return f"{SYMBOLS[self.state]} {WORDS[self.state]} · {self.exercise}{self._points()}\n{self.text}"
 
     __repr__ = __str__
 
-    def _score(self) -> str:
-        if not self.out_of or self.state in ("unanswered", "unreadable"):
+    def _points(self) -> str:
+        if not self.max_score or self.state in ("unanswered", "unreadable"):
             return ""
-        return f" · {self.points:g} of {self.out_of:g} point{'s' if self.out_of != 1 else ''}"
+        return f" · {self.score:g} of {self.max_score:g} point{'s' if self.max_score != 1 else ''}"
 
     def _repr_html_(self) -> str:
         """A box in the page's own colours: symbol, word and a bar whose line differs as well as its colour."""
@@ -67,5 +67,5 @@ class Result:
             "color:inherit;font:inherit;padding:.5em .9em;margin:.5em 0;border-radius:4px;max-width:44em;"
             "overflow-wrap:anywhere;line-height:1.5"
         )
-        head = f"<strong>{SYMBOLS[self.state]} {WORDS[self.state]}</strong> · {escape(self.exercise + self._score())}"
+        head = f"<strong>{SYMBOLS[self.state]} {WORDS[self.state]}</strong> · {escape(self.exercise + self._points())}"
         return f'<div role="status" style="{box}"><div>{head}</div><div>{escape(self.text)}</div></div>'

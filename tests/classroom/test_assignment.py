@@ -111,7 +111,7 @@ def test_the_seed_is_that_of_the_test_points(monkeypatch, capsys):
 
 def test_the_books_solutions_earn_all_points(drill, capsys):
     scores = {name: score for path in drill for name, score in run(cells(path)).items()}
-    assert scores == {name: exercises.get(name).points for path in drill for name in stubs(BOOK / path.name)}
+    assert scores == {name: exercises.get(name).max_score for path in drill for name in stubs(BOOK / path.name)}
 
 
 def test_untouched_stubs_earn_nothing(drill, capsys):
@@ -145,7 +145,7 @@ def test_every_exercise_is_a_cell_to_fill_and_a_locked_one_of_its_name(drill):
         assert all(re.fullmatch(r"[\w-]+", name) for name in ids)
         assert all(one["schema_version"] == 3 and not one["task"] for one in marks)
         counted = {one["grade_id"]: one["points"] for one in marks if one["grade"] and one["locked"]}
-        assert counted == {name: exercises.get(name).points for name in stubs(BOOK / path.name)}
+        assert counted == {name: exercises.get(name).max_score for name in stubs(BOOK / path.name)}
         assert [one["grade_id"] for one in marks if one["solution"]] == [f"{name}-answer" for name in counted]
 
 
@@ -184,6 +184,7 @@ def test_a_whole_chapter_is_kept_and_read_only(tmp_path):
     assert [of(c)["grade_id"] for c in found if of(c).get("grade")] == ["metric"]
     assert [c.source.partition("\n")[0] for c in found if not of(c)] == [
         "answer = ...",
+        "choice = ...",
         "def off_diagonal_share(J):",
         "squared_length = ...",
     ], "exercises that do not count stay, to practise"

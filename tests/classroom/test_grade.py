@@ -178,8 +178,7 @@ def test_the_spreadsheet_has_a_row_for_each_submission(run):
     head, *lines = csv.reader((run[0] / "marks.csv").read_text(encoding="utf-8-sig").splitlines())
     assert head[1:-3] == [item["exercise"] for item in class_data(run[0])["exercises"]]
     assert {line[0]: line[-3] for line in lines} == {
-        line["learner"]: "" if line["points"] is None else str(line["points"])
-        for line in class_data(run[0])["learners"]
+        line["learner"]: "" if line["score"] is None else str(line["score"]) for line in class_data(run[0])["learners"]
     }
 
 
@@ -331,9 +330,9 @@ def test_other_exercises_and_another_answer_key_are_marked_anew_and_nothing_is_m
     grade.grade(folder, out)
     grade.grade(folder, out, asked=["opt-cov"])
     assert [item["exercise"] for item in class_data(out)["exercises"]] == ["opt-cov"]
-    assert class_data(out)["learners"][0]["points"] == 1
+    assert class_data(out)["learners"][0]["score"] == 1
     grade.grade(folder, out)
-    assert (class_data(out)["learners"][0]["points"], counting.seen.total()) == (2, 2)
+    assert (class_data(out)["learners"][0]["score"], counting.seen.total()) == (2, 2)
     grade.grade(folder, out, sandbox=False)
     assert (class_data(out)["sandboxed"], counting.seen.total()) == (False, 3)
     monkeypatch.setattr(grade, "_version", lambda: "another")

@@ -52,7 +52,7 @@ def test_right_answers_get_full_marks(marker: Marker, tmp_path: Path) -> None:
     assert marked.problem is None
     assert [m.exercise for m in marked.marks] == [*ASKED, "opt-cov"]
     assert [m.state for m in marked.marks] == ["correct", "correct", "unanswered"]
-    assert [m.points for m in marked.marks] == [1, 1, 0]
+    assert [m.score for m in marked.marks] == [1, 1, 0]
     assert marked.marks[2].text == "No cell of this notebook gives an answer to this exercise."
     assert marked.sandboxed is (REASON is None)
 
@@ -148,7 +148,7 @@ def test_gradelibs_own_function_gets_no_points(marker: Marker, tmp_path: Path) -
         marker, tmp_path, "from gradelib.posteriors import optimal_covariance\ncheck('opt-cov', optimal_covariance)"
     )
     assert result.state == "incorrect"
-    assert result.points == 0
+    assert result.score == 0
     assert result.text == "This is a function of gradelib itself; write one of your own."
 
 
@@ -312,7 +312,7 @@ def test_a_strange_file_gets_one_sentence(marker: Marker, tmp_path: Path, name: 
     assert sentence in marked.problem
     assert marked.problem.endswith((".", "?"))
     assert {m.state for m in marked.marks} == {"unanswered"}
-    assert sum(m.points for m in marked.marks) == 0
+    assert sum(m.score for m in marked.marks) == 0
 
 
 def test_no_exercise_an_unknown_one_and_no_sandbox_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_the_counts_of_each_exercise(results):
     assert [second[state] for state in states] == [4, 0, 2, 2, 1]
     assert (first["mean"], second["mean"], first["chapter"]) == (3 / 8, 4 / 8, 6)
     assert (data["submissions"], data["marked"], data["problems"]) == (9, 8, 1)
-    assert (data["mean"], data["out_of"]) == (7 / 8, 2)
+    assert (data["mean"], data["max_score"]) == (7 / 8, 2)
 
 
 def test_the_mistakes_of_each_exercise_come_with_their_hints_the_most_frequent_first(results):
@@ -133,7 +133,7 @@ def test_every_link_of_the_class_leads_to_the_report_of_its_learner(results):
         report = page(results / line["report"])
         assert report.h1.get_text() == line["learner"]
         own = json.loads((results / line["report"]).with_suffix(".json").read_text(encoding="utf8"))
-        assert (own["learner"], own["points"]) == (line["learner"], line["points"])
+        assert (own["learner"], own["score"]) == (line["learner"], line["score"])
     links = [unquote(link["href"]) for link in page(results / "class.html").select(".learners tbody th a")]
     assert links == [line["report"] for line in data["learners"]]
 

@@ -312,7 +312,7 @@ def test_a_forged_message_earns_nothing(marker: Marker, benign: Path, name: str)
         f"{SEND}\nsend(json.dumps({FORGERIES[name]}).encode())\nsend(b'{{\"done\": true}}')\nimport time; time.sleep(9)"
     )
     marked = attack(marker, benign, cell + '\ncheck("opt-var-1d", "1")')
-    assert sum(mark.points for mark in marked.marks) == 0
+    assert sum(mark.score for mark in marked.marks) == 0
     assert {mark.state for mark in marked.marks} <= {"unanswered", "unreadable", "incorrect"}
 
 
@@ -370,7 +370,7 @@ def optimal_variances(J, curvature, beta):
 check('optimal-variances', optimal_variances)"""
     marked = attack(marker, benign, FORMULA, cell)
     assert not marked.marks[1]
-    assert marked.marks[1].points == 0
+    assert marked.marks[1].score == 0
     assert len(marked.marks[1].text) < 500
     assert marked.marks[0]
 

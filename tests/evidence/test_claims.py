@@ -68,7 +68,7 @@ def test_a_row_that_claims_too_much_is_refused(tmp_path, row, says):
 
 def shown(text: str) -> set[str]:
     """What a chapter has evidence for: the checks and the claims of its cells."""
-    return set(re.findall(r'\b(?:identity|inequality|limit|definition|claim)\(\s*"([\w-]+)"', text))
+    return set(re.findall(r'\b(?:identity|inequality|limit|definition|exact|by_squares|claim)\(\s*"([\w-]+)"', text))
 
 
 def missing(parts: list[ledger.Part], chapters: list[str]) -> list[str]:

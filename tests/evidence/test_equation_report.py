@@ -32,6 +32,11 @@ from gradelib.equations import definition, identity, inequality
 identity("eq-first", "beta/(beta + m)", "1/(1 + m/beta)", m="pos")
 ```
 
+```{code-cell}
+from gradelib.exact import exact
+exact("eq-first", "1/(1 + m/beta)", "beta/(beta + m)", m="pos")
+```
+
 $$ \\text{without a number} $$
 
 $$
@@ -63,7 +68,11 @@ for factor in (1, 2):
     display(identity("eq-third", f"{factor}*beta/beta", f"{factor}"))
 ```
 """
-REPORT = "# Report\n\n```{equation-report}\n```\n"
+REPORT = "# Report\n\n```{equation-report} exceptions.yml\n```\n"
+EXCEPTIONS = """\
+numbers: {eq-second: An inequality., eq-third: A number.}
+part: {eq-first: For one latent.}
+"""
 LEDGER = "# Ledger\n\n```{claim-ledger} claims.yml\n```\n"
 SLIPS = "# Slips\n\n```{slips} errata.yml\n```\n"
 CLAIMS = """\
@@ -104,6 +113,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_configuration(root, TOC)
     (root / "book/claims.yml").write_text(CLAIMS)
     (root / "book/errata.yml").write_text(ERRATA)
+    (root / "book/exceptions.yml").write_text(EXCEPTIONS)
     write(root, index="# A book\n", report=REPORT, ledger=LEDGER, slips=SLIPS)
     write(root, **{"01_first": FIRST, "02_second": SECOND})
     built = build(root)
@@ -116,7 +126,8 @@ def test_a_badge_leads_to_the_check_and_the_check_back(root):
     badges = first.select(".gl-equation > div.math + a.gl-badge")
     assert [badge["href"] for badge in badges] == ["#check-eq-first", "#check-eq-second"]
     assert [badge["aria-label"] for badge in badges] == [
-        f"Equation ({number}) is checked: go to the check" for number in ("1.1", "1.2")
+        "Equation (1.1) is proved: go to the check",
+        "Equation (1.2) is checked: go to the check",
     ]
     for badge in badges:
         cell = first.find(id=badge["href"][1:])
@@ -129,8 +140,9 @@ def test_a_badge_leads_to_the_check_and_the_check_back(root):
 def test_the_printed_line_keeps_its_words(root):
     lines = [line.text for line in page(root, "01-first").select("pre.gl-record")]
     assert re.fullmatch(r"✓ \(1\.1\) · identity at 6 points · \d+ wrong variants refused", lines[0])
-    assert re.search(r"refused, 3 excused: m\*\*2, 1/2\*m, 2\*m$", lines[1])
-    assert lines[2] == '▪ measured · 2 < 3 & "so"'
+    assert re.fullmatch(r"✓ \(1\.1\) · exact identity · \d+ wrong variants refused", lines[1])
+    assert re.search(r"refused, 3 excused: m\*\*2, 1/2\*m, 2\*m$", lines[2])
+    assert lines[3] == '▪ measured · 2 < 3 & "so"'
 
 
 def test_words_can_lead_to_a_check_and_to_what_was_measured(root):
@@ -177,6 +189,22 @@ def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
     assert len(survivors) == 3
 
 
+def test_the_report_says_which_kind_of_evidence_there_is_and_why(root):
+    report = page(root, "report")
+    told = [item.text.strip() for item in report.select("ul.gl-totals li")]
+    assert [line.split()[0] for line in told[2:4]] == ["1", "2"]
+    assert "proved with a symbol for every entry" in told[2]
+    assert "checked with numbers only" in told[3]
+    numbers, part = (
+        [row.text.split("\n") for row in one.select("tbody tr")] for one in report.select(".gl-exceptions")
+    )
+    assert [row for row in numbers if "An inequality." in row]
+    assert len(numbers) == 2
+    assert [row for row in part if "For one latent." in row]
+    links = {a.text for a in report.select("table.gl-equations a")}
+    assert {"identity", "exact identity"} <= links
+
+
 def test_the_report_stands_as_json_beside_the_page(root):
     data = json.loads((root / "_build/html/book/report.json").read_text())
     totals = data["totals"]
@@ -208,7 +236,7 @@ def test_the_keyboard_follows_a_badge_and_print_leaves_it_out(root):
     with chromium() as browser:
         browser.emulate(width=375, height=800)
         browser.open(root / "_build/html/book/01-first.html")
-        assert ("link", "Equation (1.1) is checked: go to the check") in browser.accessibility_tree()
+        assert ("link", "Equation (1.1) is proved: go to the check") in browser.accessibility_tree()
         assert ("link", "Back to equation (1.1)") in browser.accessibility_tree()
         browser.run(f"{badge}.focus()")
         browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
@@ -245,6 +273,9 @@ def test_each_fault_is_named_until_it_is_mended(root):
     planted = SECOND.replace("eq-third", "eq-changed")  # the slip loses its evidence
     write(root, **{"02_second": "\n\n".join([planted, *FAULTS])})
     expected = [*FAULTS.values(), "no cell shows a check of eq-third"]
+    new = ("eq-alone", "eq-changed", "eq-idle", "eq-unseen")
+    expected += [f"{label} has no exact check, and no reason why" for label in new]
+    expected += ["eq-third has an exact check, or is no equation; it needs no reason"]
     for again in (False, True):  # the second build reads nothing anew, and must be as red
         built = build(root)
         warnings = [line for line in built.stderr.splitlines() if " WARNING: " in line]

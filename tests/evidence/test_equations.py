@@ -161,7 +161,7 @@ def test_a_check_shows_its_words_and_carries_its_data(result):
 
 # --- the chapters
 
-CHECKS = ("identity", "inequality", "limit", "definition")
+CHECKS = ("identity", "inequality", "limit", "definition", "exact", "by_squares")
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 
 
@@ -193,7 +193,9 @@ def test_the_comparison_of_labels_and_checks_can_fail(text, difference):
 
 def labels_and_checks(text: str) -> tuple[set[str], set[str]]:
     labels = set(re.findall(r"^\s*\$\$ \((eq-[\w-]+)\)$", text, re.MULTILINE))
-    return labels, set(re.findall(r'\b(?:identity|inequality|limit|definition)\(\s*"(eq-[\w-]+)"', text))
+    return labels, set(
+        re.findall(r'\b(?:identity|inequality|limit|definition|exact|by_squares)\(\s*"(eq-[\w-]+)"', text)
+    )
 
 
 def test_every_label_stands_once(book):

@@ -37,13 +37,13 @@ def variances(J: torch.Tensor, curvature: torch.Tensor, beta: float) -> torch.Te
 def test_correct() -> None:
     result = check("opt-cov", ANSWER)
     assert result
-    assert (result.state, result.mistake, result.points, result.out_of) == ("correct", None, 1, 1)
+    assert (result.state, result.mistake, result.score, result.max_score) == ("correct", None, 1, 1)
 
 
 def test_incorrect_with_a_known_mistake() -> None:
     result = check("opt-cov", "I_d - T(J)@H@J/beta")
     assert not result
-    assert (result.state, result.mistake, result.points) == ("incorrect", "I_d - T(J)@H@J/beta", 0)
+    assert (result.state, result.mistake, result.score) == ("incorrect", "I_d - T(J)@H@J/beta", 0)
     assert result.text.startswith("You found what the stationarity condition gives")
 
 
@@ -379,7 +379,7 @@ def test_general_mistakes_of_a_function() -> None:
 
 @pytest.mark.parametrize("state", ["correct", "incorrect", "unreadable", "unanswered"])
 def test_text_and_html(state: str) -> None:
-    result = Result("opt-cov", state, "A <b>sentence</b> & more.", points=1, out_of=1)
+    result = Result("opt-cov", state, "A <b>sentence</b> & more.", score=1, max_score=1)
     text, html = str(result), result._repr_html_()
     assert repr(result) == text
     assert text.splitlines()[1] == "A <b>sentence</b> & more."
@@ -399,7 +399,7 @@ def test_states_differ_in_more_than_colour() -> None:
 
 
 def test_points_are_shown_and_counted() -> None:
-    exercise = Exercise("a", "?", {}, answer="2", points=3)
+    exercise = Exercise("a", "?", {}, answer="2", max_score=3)
     assert "3 of 3 points" in str(mark(exercise, 2))
     assert "0 of 3 points" in str(mark(exercise, 5))
     assert "point" not in str(mark(exercise, ...))

@@ -68,7 +68,7 @@ def test_an_untouched_stub_is_unanswered(exercise: Exercise) -> None:
 def test_there_are_enough_right_forms_and_mistakes(exercise: Exercise) -> None:
     assert len({exercise.answer, *exercise.also_right}) >= 4  # the answer itself and three more
     assert len({str(mistake) for mistake in exercise.mistakes}) == len(exercise.mistakes) >= 5
-    assert exercise.points > 0
+    assert exercise.max_score > 0
     assert exercise.prompt.endswith((".", "?", ")"))
 
 

@@ -47,7 +47,8 @@ class Badges(SphinxPostTransform):
         for equation in list(self.document.findall(is_labelled_equation)):
             if checks := evidence.records("check", equation["label"], here):
                 number = evidence.link_to_equation(here, equation["label"]).astext()
-                label = f"Equation {number} is checked: go to the check"
+                how = "proved" if any(check.data["evidence"] == "exact" for check in checks) else "checked"
+                label = f"Equation {number} is {how}: go to the check"
                 badge = spoken_reference("", "✓", refid=checks[0].anchor, label=label, classes=["gl-badge"])
                 parent = equation.parent
                 parent.replace(equation, checked_equation("", equation, badge))

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
@@ -18,11 +20,17 @@ from book.extensions.evidence.nodes import paragraph, table
 from gradelib._files import write_atomically
 from gradelib.equations import NO_FORMULA
 
+LOGGER = logging.getLogger(__name__)
+EXCEPTIONS = {
+    "numbers": ("Checked with numbers only", "Why there is no exact check"),
+    "part": ("Proved in part", "What the exact check proves"),
+}
 HEAD = ["Equation", "Checked as", "Points", "Wrong variants", "Refused", "Same", "Excused"]
 SUMMARY = {
     "labelled": "equations have a number",
     "checked": "of them have a check",
-    "exact": "have a check of expressions, with a symbol for every entry",
+    "exact": "are proved with a symbol for every entry, some in a part named below; {exact_seconds:.0f} s for all",
+    "numeric": "are checked with numbers only; {numeric_seconds:.0f} s for all checks with numbers",
     "effective": "have a check that refused a wrong variant",
     "checks": "checks in all",
     "points": "random points at which both sides were computed",
@@ -38,14 +46,32 @@ class equation_report(nodes.General, nodes.Element):  # noqa: N801
 
 
 class EquationReport(SphinxDirective):
-    """All labelled equations of the book, chapter by chapter, with what their checks refused."""
+    """All labelled equations of the book, chapter by chapter, with what their checks refused.
+
+    The optional argument is a YAML file with the reasons why equations have no exact check (`numbers`), and with what
+    an exact check proves where that is not the whole equation (`part`).
+    """
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         domain(self.env).note_report(self.env.docname)
-        return [equation_report(docname=self.env.docname)]
+        exceptions: dict[str, dict[str, str]] = {}
+        if self.arguments:
+            relative, path = self.env.relfn2path(self.arguments[0])
+            self.env.note_dependency(relative)
+            try:
+                exceptions = yaml.safe_load(Path(path).read_text(encoding="utf8"))
+            except (OSError, yaml.YAMLError) as error:
+                raise self.error(f"{self.arguments[0]}: {error}") from error
+        return [equation_report(docname=self.env.docname, exceptions=exceptions)]
 
 
 # --- counting
+
+
+def is_exact(check: Record) -> bool:
+    return check.data["evidence"] == "exact"
 
 
 def count(checks: Iterable[Record]) -> dict[str, int]:
@@ -56,15 +82,19 @@ def count(checks: Iterable[Record]) -> dict[str, int]:
     return {"points": points, "tried": refused + same + excused, "refused": refused, "same": same, "excused": excused}
 
 
-def totals(evidence: EvidenceDomain, pages: Iterable[str]) -> dict[str, int]:
+def totals(evidence: EvidenceDomain, pages: Iterable[str]) -> dict[str, float]:
     """The sums over some pages."""
     pages = list(pages)
     equations = [evidence.records("check", label, page) for page in pages for label in evidence.equations[page]]
     checks = [check for page in pages for check in evidence.records("check", docname=page)]
+    exact = sum(any(map(is_exact, found)) for found in equations)
     return {
         "labelled": len(equations),
         "checked": sum(bool(found) for found in equations),
-        "exact": sum(any(check.data["evidence"] == "exact" for check in found) for found in equations),
+        "exact": exact,
+        "numeric": sum(bool(found) for found in equations) - exact,
+        "exact_seconds": round(sum(check.data["seconds"] for check in checks if is_exact(check)), 1),
+        "numeric_seconds": round(sum(check.data["seconds"] for check in checks if not is_exact(check)), 1),
         "effective": sum(bool(tried(found)) for found in equations),
         "checks": len(checks),
         **count(checks),
@@ -81,16 +111,42 @@ class ReportTables(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         for place in list(self.document.findall(equation_report)):
-            place.replace_self(self.report(place["docname"]))
+            place.replace_self(self.report(place["docname"], place["exceptions"]))
 
-    def report(self, here: str) -> list[nodes.Node]:
+    def report(self, here: str, exceptions: dict[str, dict[str, str]]) -> list[nodes.Node]:
         evidence = domain(self.env)
         if not evidence.equations:
             return [paragraph("No page of this book has a labelled equation.")]
         chapters = [block for page in sorted(evidence.equations) for block in self.chapter(here, page)]
         file = f"{Path(here).name}.json"
         machines = paragraph("The same for machines: ", nodes.reference("", file, internal=True, refuri=file), ".")
-        return [summary(totals(evidence, evidence.equations)), machines, *self.survivors(here), *chapters]
+        lists = [*self.exceptions(here, exceptions), *self.survivors(here)]
+        return [summary(totals(evidence, evidence.equations)), machines, *lists, *chapters]
+
+    def exceptions(self, here: str, exceptions: dict[str, dict[str, str]]) -> list[nodes.Node]:
+        """Which equations are not proved exactly, or not wholly, and why; a warning where the lists are not right."""
+        if not exceptions:
+            return []
+        evidence = domain(self.env)
+        labels = {label for found in evidence.equations.values() for label in found if label.startswith("eq-")}
+        exact = {check.name for check in evidence.records("check") if is_exact(check)}
+        wrong = {
+            "has no exact check, and no reason why": labels - exact - set(exceptions["numbers"]),
+            "has an exact check, or is no equation; it needs no reason": set(exceptions["numbers"]) - (labels - exact),
+            "has no exact check that could be one of a part": set(exceptions["part"]) - exact,
+        }
+        if has_outputs(self.app):
+            for fault, names in wrong.items():
+                for name in sorted(names):
+                    LOGGER.warning(f"{name} {fault}", location=here, type="evidence")
+        blocks: list[nodes.Node] = []
+        pages = sorted(evidence.equations.items())
+        for key, (title, head) in EXCEPTIONS.items():
+            reasons = exceptions[key]
+            told = [(label, reasons[label]) for _, found in pages for label in found if label in reasons]
+            rows = [[self.numbered(here, label), [nodes.Text(reason)]] for label, reason in told]
+            blocks += [heading(key, nodes.Text(title)), table(["Equation", head], rows, kind="gl-exceptions")]
+        return blocks
 
     def survivors(self, here: str) -> list[nodes.Node]:
         """Every spoilt variant that passed, with the reason why it may."""
@@ -118,18 +174,21 @@ class ReportTables(SphinxPostTransform):
         evidence = domain(self.env)
         checks = evidence.records("check", label, page)
         links = [part for check in checks for part in (nodes.Text(", "), self.link(here, check))][1:]
-        words = nodes.Text(" " + label.removeprefix("eq-").replace("-", " "))
         counted = [[nodes.Text(str(number))] for number in count(checks).values()]
-        return [[evidence.link_to_equation(here, label), words], links or [nodes.Text("not checked")], *counted]
+        return [self.numbered(here, label), links or [nodes.Text("not checked")], *counted]
+
+    def numbered(self, here: str, label: str) -> list[nodes.Node]:
+        words = nodes.Text(" " + label.removeprefix("eq-").replace("-", " "))
+        return [domain(self.env).link_to_equation(here, label), words]
 
     def link(self, here: str, check: Record) -> nodes.reference:
-        kind = check.data["kind"] if check.data["evidence"] == "numeric" else f"exact {check.data['kind']}"
+        kind = f"exact {check.data['kind']}" if is_exact(check) else check.data["kind"]
         return make_refnode(self.app.builder, here, check.docname, check.anchor, nodes.Text(kind))
 
 
-def summary(sums: dict[str, int]) -> nodes.bullet_list:
+def summary(sums: dict[str, float]) -> nodes.bullet_list:
     """The totals, as a list that a screen reader can step through."""
-    told = {key: said for key, said in SUMMARY.items() if sums[key] or key != "exact"}
+    told = {key: said.format(**sums) for key, said in SUMMARY.items() if sums[key] or key != "exact"}
     lines = [paragraph(nodes.strong("", f"{sums[key]:,}".replace(",", " ")), f" {said}") for key, said in told.items()]
     return nodes.bullet_list("", *(nodes.list_item("", line) for line in lines), classes=["gl-totals"])
 
@@ -178,5 +237,5 @@ def as_data(app: Sphinx, evidence: EvidenceDomain) -> dict[str, Any]:
 
 
 def _check(check: Record) -> dict[str, Any]:
-    facts = {key: check.data[key] for key in ("kind", "evidence")}
+    facts = {key: check.data[key] for key in ("kind", "evidence", "sizes", "seconds")}
     return {**facts, "anchor": check.anchor, **count([check]), "survivors": check.data["excused"]}

@@ -1,0 +1,446 @@
+"""Exact checks of equations: both sides with a symbol for every entry, and their difference proved to be zero.
+
+The left side comes from its definition: a derivative, a sum, an average, an equation to be solved. A chapter computes
+it with sympy, from matrices that the check hands to a function by name:
+
+    def slope(J, H, S, D, beta):
+        return sp.diff(objective(J, H, S + t * D, beta), t).subs(t, 0)
+
+    exact("eq-slope", slope, "beta/2*tr((inv(S) - I_d + T(J)@H@J/beta)@D)", D="sym:d")
+
+The right side is a formula in the language of the exercises. The proof clears denominators and counts terms, see
+`gradelib.algebra`. Then every mutant of the right side is computed with 50 digits at rational points, where it must
+differ from the left side.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+from sympy.core.function import AppliedUndef
+
+from gradelib import equations
+from gradelib.algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
+from gradelib.equations import Check, EquationError
+from gradelib.marker.arithmetic import describe
+from gradelib.marker.compare import DIGITS, points
+from gradelib.marker.domains import ALWAYS, split
+from gradelib.marker.language import Formula, Name, Node, Number, ShapeError, UndefinedError
+from gradelib.marker.mutation import mutants
+from gradelib.marker.reading import read
+
+__all__ = ["by_squares", "det", "exact", "expectation", "inverse", "normal_moment"]
+
+SIZES = ({"n": 3, "d": 2}, {"n": 2, "d": 3})
+_GIVEN = "given"  # the domain of a name that stands for a sympy object
+_SCALARS = ("real", "pos", "unit")
+_UNDONE = (sp.Derivative, sp.Integral, sp.Sum, sp.Product)
+# What a left side that is a program may have done to earn the right's very form.
+_DERIVING = {"Derivative", "Integral", "Poly", "Sum", "det", "diff", "expand", "expectation", "hessian", "integrate"}
+_DERIVING |= {"combinations", "inverse", "jacobian", "series", "solve", "subs"}
+_OPAQUE = (AppliedUndef, sp.Derivative, sp.Subs)
+_EXACT = 1e-30
+_POINTS = 2  # at each pair of sizes
+
+
+def exact(
+    label: str,
+    left: Any,
+    right: Any,
+    *,
+    solves: str = "",
+    sizes: Sequence[Mapping[str, int]] = SIZES,
+    excuse: Mapping[str, str] | None = None,
+    **values: Any,
+) -> Check:
+    """Prove that `left` equals the formula `right`, with a symbol for every entry, at each pair of `sizes`.
+
+    `left` is a function of named sympy numbers, columns and matrices, a sympy expression or a list of them, or the
+    typeset left side as a formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands
+    in the place of `S`.
+    `values` declares names: a domain as in `identity`, or a sympy object for which the name stands. Derivatives, sums
+    and integrals may be handed over unevaluated. Raises EquationError where there is no proof, where both sides are
+    the same expression before anything is computed, and where a mutant of `right` passes as well.
+    """
+    left = sp.Matrix(left) if isinstance(left, list) else left
+    return _check(label, "solution" if solves else "identity", (left,), right, solves, sizes, excuse, values)
+
+
+def by_squares(
+    label: str,
+    smaller: Any,
+    larger: Any,
+    certificate: str,
+    *,
+    sizes: Sequence[Mapping[str, int]] = SIZES,
+    excuse: Mapping[str, str] | None = None,
+    **values: Any,
+) -> Check:
+    """Prove an inequality: `larger` − `smaller` equals `certificate`, which is never negative on the face of it.
+
+    A certificate is made of squares, squared norms, positive names and numbers by sums, products and quotients. The
+    two sides are formulas, or functions as in `exact`. Raises as `exact` does, and for any other certificate.
+    """
+    spec = _spec((smaller, larger, certificate), values)
+    formula = _formula(label, certificate, spec)
+    if (place := _maybe_negative(formula.root, spec)) is not None:
+        raise EquationError(f"{label}: the certificate is not seen to be positive in {Formula(place).text}.")
+    return _check(label, "inequality", (larger, smaller), certificate, "", sizes, excuse, values)
+
+
+def expectation(polynomial: Any, noise: Sequence[sp.Symbol], moment: Callable[[int], Any] | None = None) -> sp.Expr:
+    """The mean of a polynomial in independent `noise` variables, whose k-th powers have the means `moment(k)`.
+
+    Without `moment` each variable is from N(0, 1).
+    """
+    moment = moment or normal_moment
+    terms = sp.Poly(sp.sympify(polynomial), *noise).terms()
+    return sp.Add(*(factor * sp.prod(moment(power) for power in powers) for powers, factor in terms))
+
+
+def normal_moment(k: int) -> sp.Integer:
+    """The mean of εᵏ for ε from N(0, 1): by parts 1·3·5⋯(k − 1) for even k, and 0 for odd k."""
+    return sp.Integer(0) if k % 2 else sp.prod(range(1, k, 2))
+
+
+# --- the check
+
+
+def _check(
+    label: str,
+    kind: str,
+    sides: tuple[Any, ...],
+    right: Any,
+    solves: str,
+    sizes: Sequence[Mapping[str, int]],
+    excuse: Mapping[str, str] | None,
+    given: Mapping[str, Any],
+) -> Check:
+    started = time.process_time()
+    spec = _spec((*sides, right), given)
+    formula = _formula(label, right, spec)
+    domains = {name: spec[name] for name in _used(label, (*sides, formula), solves, spec)}
+    if all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in domains.values()):
+        sizes = sizes[:1]
+    domains |= ALWAYS  # mutants may name a size
+    try:
+        cases = [_case(sides, formula, solves, size, domains, given) for size in sizes]
+        for case in cases:
+            _prove(case, formula)
+    except _NoProofError as error:
+        raise EquationError(f"{label} {error}") from None
+    except (_NoValueError, ShapeError, UndefinedError, AlgebraError) as error:
+        raise EquationError(f"{label}: {error}") from None
+    tried, same, survivors = _try_mutants(cases, formula, spec, given)
+    return Check(
+        label=label,
+        kind=kind,
+        points=_POINTS * len(cases),
+        tried=tried,
+        same=same,
+        excused=equations.excused(label, survivors, excuse or {}),
+        evidence="exact",
+        sizes=tuple((case.sizes["n"], case.sizes["d"]) for case in cases if case.has_sizes),
+        seconds=round(time.process_time() - started, 2),
+    )
+
+
+class _NoProofError(ValueError):
+    """The claim is wrong, or this algebra has no proof of it; the message goes on after the label."""
+
+
+class _NoValueError(ValueError):
+    """A side has no real value at a point, or another shape than the other side."""
+
+
+def _prove(case: _Case, right: Formula) -> None:
+    """Raise `_NoProofError` unless the claim holds at rational points, and then in the polynomial ring too."""
+    if failure := case.refusal(right):
+        raise _NoProofError(f"does not hold: {failure}")
+    if case.restates(right):
+        raise _NoProofError(
+            "proves nothing: both sides are one expression before anything is computed. Hand over the derivative, sum "
+            "or integral unevaluated, or with `solves` the equation that the right side solves."
+        )
+    if not all(is_zero(entry, case.squares) for entry in case.difference(right)):
+        raise _NoProofError(f"holds at rational points with {case.where}, but this algebra has no proof of it.")
+
+
+def _try_mutants(
+    cases: Sequence[_Case], right: Formula, spec: Mapping[str, str], given: Mapping[str, Any]
+) -> tuple[int, int, list[tuple[str, str]]]:
+    """How many mutants were refused, how many are the same function, and those that pass without being it."""
+    refused, same, survivors = 0, 0, []
+    kinds = {**spec, **{name: _kind_of(value) for name, value in given.items()}}
+    for change, mutant in mutants(right, kinds):
+        if any(_refuses(case, mutant) for case in cases):
+            refused += 1
+        elif all(is_zero(entry, case.squares) for case in cases for entry in case.apart(right, mutant)):
+            same += 1
+        else:
+            survivors.append((mutant.text, change))
+    return refused, same, survivors
+
+
+def _refuses(case: _Case, mutant: Formula) -> bool:
+    try:
+        return case.refusal(mutant) is not None
+    except (_NoValueError, ShapeError, UndefinedError):
+        return True
+
+
+# --- names
+
+
+def _spec(sides: Sequence[Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """The domains of all names; what is given as a sympy object has none."""
+    declared = {name: value if isinstance(value, str) else _GIVEN for name, value in given.items()}
+    return equations.domains_of(sides, declared)
+
+
+def _formula(label: str, right: Any, names: Iterable[str]) -> Formula:
+    formula = read(right, names)
+    if not isinstance(formula, Formula):
+        raise EquationError(f"{label}: the right side of an exact check is a formula, not a program.")
+    return formula
+
+
+def _used(label: str, sides: Sequence[Any], solves: str, spec: Mapping[str, str]) -> list[str]:
+    """The names that occur in the sides, and those whose roots do."""
+    found = {solves} - {""}
+    for side in sides:
+        if isinstance(side, str):
+            side = read(side, spec)
+        if isinstance(side, Formula):
+            found |= side.names
+        elif isinstance(side, sp.Basic | sp.MatrixBase):
+            found |= {symbol.name for symbol in side.free_symbols} & set(spec)
+        else:
+            found |= set(inspect.signature(side).parameters)
+    if unknown := sorted(found - set(spec)):
+        raise EquationError(f'{label}: nothing says what {unknown[0]} is; declare it, for example {unknown[0]}="pos".')
+    found |= {split(spec[name])[1] for name in found if split(spec[name])[0] in ("sqrt", "sqrtneg")}
+    return sorted(found)
+
+
+def _kind_of(value: Any) -> str:
+    """A domain for the mutants of a name that stands for a sympy object: whether it has an inverse or a transpose."""
+    if isinstance(value, str):
+        return value
+    shape = getattr(value, "shape", ())
+    return "real" if not shape else "vector:d" if shape[1] == 1 else "sym:d" if shape[0] == shape[1] else "matrix:n,d"
+
+
+def _maybe_negative(node: Node, spec: Mapping[str, str]) -> Node | None:
+    """The first part of a certificate that might be negative, or None."""
+    if isinstance(node, Number):
+        return None
+    if isinstance(node, Name):
+        return None if split(spec.get(node.name, ""))[0] in ("pos", "unit", "dim", "posvector") else node
+    if node.op in ("norm2", "frob2", "colnorm2", "rownorm2", "exp", "sqrt"):
+        return None
+    if node.op == "**":
+        even = isinstance(node.args[1], Number) and node.args[1].value % 2 == 0
+        return None if even else _maybe_negative(node.args[0], spec)
+    if node.op == "-" and node.args[0] == Number(1) and isinstance(node.args[1], Name):
+        return None if spec.get(node.args[1].name) == "unit" else node
+    if node.op in ("+", "*", "/", "sum", "prod"):
+        return next((bad for part in node.args if (bad := _maybe_negative(part, spec)) is not None), None)
+    return node
+
+
+# --- one pair of sizes
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The claim at one pair of sizes."""
+
+    sizes: Mapping[str, int]
+    domains: Mapping[str, str]  # of the names that have one
+    values: Mapping[str, Any]  # of all names, as the arithmetic of formulas wants them: symbols, or made of them
+    left: Any  # a sympy number, or an array of them
+    raw: Any  # the same as it was handed over, before derivatives, sums and integrals were done
+    unknown: Any = None  # what stands in the left side for the name that is solved for
+
+    @property
+    def where(self) -> str:
+        return f"n = {self.sizes['n']} and d = {self.sizes['d']}"
+
+    @property
+    def has_sizes(self) -> bool:
+        named = (value for name, value in self.values.items() if name not in ALWAYS)
+        return any(np.ndim(value) for value in (*named, self.left))
+
+    @cached_property
+    def squares(self) -> dict[sp.Symbol, sp.Expr]:
+        return known_squares(self.domains)
+
+    def restates(self, right: Formula) -> bool:
+        if self.raw is None:
+            return False
+        value = right.evaluate_with(Symbolic(), self.values)
+        return np.shape(value) == np.shape(self.raw) and _flat(value) == _flat(self.raw)
+
+    def difference(self, right: Formula) -> list[sp.Expr]:
+        """The entries that must vanish."""
+        value = right.evaluate_with(Symbolic(), self.values)
+        if self.unknown is None:
+            return _flat(self.left - value)
+        rule: dict[sp.Symbol, Any] = {}
+        pairs = zip(_flat(self.unknown), _flat(value), strict=True)
+        twice = [entry - rule.setdefault(symbol, entry) for symbol, entry in pairs]
+        return [*(sp.sympify(entry).xreplace(rule) for entry in _flat(self.left)), *twice]
+
+    def apart(self, a: Formula, b: Formula) -> list[sp.Expr]:
+        """The entries that must vanish for two formulas to be the same function."""
+        return _flat(a.evaluate_with(Symbolic(), self.values) - b.evaluate_with(Symbolic(), self.values))
+
+    # --- at rational points
+
+    def refusal(self, right: Formula) -> str | None:
+        """Where the claim fails at a rational point, or None; raises where a formula has no value."""
+        for index, (place, values) in enumerate(self._points):
+            value = right.evaluate(values, DIGITS)
+            _same_shape(self.left if self.unknown is None else self.unknown, value)
+            with mpmath.workdps(DIGITS):
+                a, b = self._sides(index, place, _flat(value))
+                gap = max(abs(x - y) for x, y in zip(a, b, strict=True))
+                size = 1 if self.unknown is not None else max(1e-6, *map(abs, [*a, *b]))
+            if not gap <= _EXACT * size:
+                shown = "; ".join(
+                    f"{name} = {[round(float(x), 6) for x in side]}" for name, side in (("left", a), ("right", b))
+                )
+                return f"at a rational point with {self.where}, {shown}."
+        return None
+
+    def _sides(self, index: int, place: Sequence[Any], value: list[Any]) -> tuple[list[Any], list[Any]]:
+        """What must be equal where the right side has the entries `value`."""
+        if self.unknown is None:
+            return self._left_at_points[index], value
+        names = _flat(self.unknown)
+        found = dict(zip(names, value, strict=True))
+        left = self._run(*place, *found.values())
+        return [*left, *(found[name] for name in names)], [*(0 * one for one in left), *value]
+
+    @cached_property
+    def _symbols(self) -> list[sp.Symbol]:
+        entries = [entry for part in (self.left, *self.values.values()) for entry in _flat(part)]
+        found = {symbol for entry in entries for symbol in sp.sympify(entry).free_symbols}
+        return sorted(found - set(_flat(self.unknown)), key=lambda symbol: symbol.name)
+
+    @cached_property
+    def _points(self) -> list[tuple[list[Any], dict[str, Any]]]:
+        """Rational numbers for the symbols, and what the names are there, with 50 digits."""
+        with mpmath.workdps(DIGITS):
+            return [self._point(seed) for seed in range(_POINTS)]
+
+    def _point(self, seed: int) -> tuple[list[Any], dict[str, Any]]:
+        numbers: dict[Any, float] = {}
+        drawn = next(points(dict(self.domains), seed=seed, sizes=(dict(self.sizes),))).values()
+        for name, domain in self.domains.items():
+            if name in self.values and split(domain)[0] != "orth":  # its symbols are not its entries
+                numbers |= zip(_flat(self.values[name]), map(float, np.ravel(drawn[name])), strict=True)
+        rng = np.random.default_rng(seed)
+        for symbol in self._symbols:
+            sign = 1.0 if symbol.is_positive else rng.choice([-1.0, 1.0])
+            number = (-1.0) ** seed if symbol in self.squares else sign * rng.integers(16, 160) / 64
+            numbers.setdefault(symbol, number)
+        place = [mpmath.mpf(numbers[symbol]) for symbol in self._symbols]
+        return place, {name: self._number(value, place) for name, value in self.values.items()}
+
+    def _number(self, value: Any, place: Sequence[Any]) -> Any:
+        try:
+            entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
+            result = np.array([mpmath.mpf(entry) for entry in entries], dtype=object).reshape(np.shape(value))
+        except (ZeroDivisionError, TypeError):  # a complex number is no mpf
+            raise _NoValueError(f"a name has no real value at a point with {self.where}.") from None
+        return result if np.shape(value) else result[()]
+
+    @cached_property
+    def _program(self) -> Callable[..., Any]:
+        free = [] if self.unknown is None else list(dict.fromkeys(_flat(self.unknown)))
+        return sp.lambdify([*self._symbols, *free], _flat(self.left), modules="mpmath", cse=True)
+
+    def _run(self, *numbers: Any) -> list[Any]:
+        try:
+            return [mpmath.mpf(entry) for entry in self._program(*numbers)]
+        except (ZeroDivisionError, TypeError):  # a complex number is no mpf
+            raise _NoValueError(f"the left side has no real value at a point with {self.where}.") from None
+
+    @cached_property
+    def _left_at_points(self) -> list[list[Any]]:
+        return [self._run(*place) for place, _ in self._points]
+
+
+def _case(
+    sides: Sequence[Any],
+    formula: Formula,
+    solves: str,
+    sizes: Mapping[str, int],
+    domains: Mapping[str, str],
+    given: Mapping[str, Any],
+) -> _Case:
+    free = {name: domain for name, domain in domains.items() if domain != _GIVEN}
+    objects: dict[str, Any] = symbols(free, sizes)
+    for side in sides:  # an expression brings its own symbols for numbers
+        if isinstance(side, sp.Basic | sp.MatrixBase):
+            objects |= {one.name: one for one in side.free_symbols if free.get(one.name) in _SCALARS}
+    objects |= {name: sp.sympify(given[name]) for name, domain in domains.items() if domain == _GIVEN}
+    raw = [_side(side, objects) for side in sides]
+    done = [side.doit() for side in raw]
+    names: dict[sp.Basic, sp.Symbol] = {}
+    for part in (*done, *objects.values()):
+        for node in sorted(part.atoms(*_OPAQUE), key=str):
+            names.setdefault(node, sp.Symbol(f"unknown_{len(names)}", real=True))
+    lift = Symbolic().lift
+    values = {name: lift(value.xreplace(names)) for name, value in objects.items()}
+    left, *rest = (lift(side.xreplace(names)) for side in done)
+    for other in rest:
+        left = left - other
+    alone = not rest and not solves and not raw[0].has(*_UNDONE) and not _derives(sides[0])
+    unknown = values.pop(solves) if solves else None
+    return _Case(sizes, free, values, left, lift(raw[0]) if alone else None, unknown)
+
+
+def _side(side: Any, objects: Mapping[str, Any]) -> Any:
+    """A left side as a sympy expression or matrix, not yet computed."""
+    if isinstance(side, str):
+        lift = Symbolic().lift
+        value = _formula("", side, objects).evaluate_with(
+            Symbolic(), {name: lift(one) for name, one in objects.items()}
+        )
+        return sp.Matrix(value.tolist()) if np.ndim(value) else sp.sympify(value)
+    if not isinstance(side, sp.Basic | sp.MatrixBase):
+        side = sp.sympify(side(**{name: objects[name] for name in inspect.signature(side).parameters}))
+    if isinstance(side, list | tuple | sp.Tuple):
+        side = sp.Matrix(list(side))
+    return side[0, 0] if isinstance(side, sp.MatrixBase) and side.shape == (1, 1) else side
+
+
+def _derives(side: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether the code of a function, or of one that it calls, takes a derivative, an average, a determinant, …"""
+    if not isinstance(side, types.FunctionType) or side in seen:
+        return False
+    codes = [side.__code__, *(const for const in side.__code__.co_consts if isinstance(const, types.CodeType))]
+    names = {name for code in codes for name in (*code.co_names, *code.co_freevars)}
+    called = (side.__globals__.get(name) for name in names)
+    return bool(names & _DERIVING) or any(_derives(one, seen | {side}) for one in called)
+
+
+def _flat(value: Any) -> list[Any]:
+    return [] if value is None else list(np.ravel(np.asarray(value, dtype=object)))
+
+
+def _same_shape(a: Any, b: Any) -> None:
+    if np.shape(a) != np.shape(b):
+        raise _NoValueError(f"the left side is {describe(a)}, the right side {describe(b)}.")
