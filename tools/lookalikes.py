@@ -66,6 +66,7 @@ def table() -> dict[str, object]:
         if (target := _target(character)) is not None and _reads(character) != target:
             like.setdefault(target, []).append(character)
     return {
+        "unicode": unicodedata.unidata_version,
         "like": {target: "".join(characters) for target, characters in sorted(like.items())},
         "ignored": "".join(c for c in _all_characters() if _is_ignored(c)),
         "superscripts": dict(_scripts("super")),

@@ -9,6 +9,9 @@ import ast
 import itertools
 import random
 import re
+import subprocess
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -28,6 +31,7 @@ from gradelib.marker.language import Name, Node, Number, Op
 from gradelib.marker.parser import parse
 from gradelib.marker.reading import is_blank, outside_names
 from gradelib.marker.result import Result
+from gradelib.marker.vocabulary import LANGUAGE
 
 FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
 FUNCTIONS = [exercise for exercise in exercises.every() if exercise.function]
@@ -95,6 +99,13 @@ def test_each_look_alike_is_read() -> None:
         form = forms.get(sign, "beta {} (1 + beta)") if sign else "be{}ta"
         plain = parse(form.format(sign)).root
         assert parse(form.format(c)).root == plain, (sign, c, unicodedata.name(c))
+
+
+def test_the_table_of_characters_is_what_the_tool_makes_of_unicodes_data() -> None:
+    if LANGUAGE["characters"]["unicode"] != unicodedata.unidata_version:
+        pytest.skip("this Python has the data of another version of Unicode")
+    tool = Path(__file__).parents[2] / "tools" / "lookalikes.py"
+    assert subprocess.run([sys.executable, str(tool), "--check"], check=False).returncode == 0
 
 
 def test_right_forms_in_disguise() -> None:
@@ -502,8 +513,8 @@ def test_a_stub_that_raises_after_some_work_is_unanswered() -> None:
     assert check("kl-standard-normal", started).state == "unanswered"
 
 
-@pytest.mark.parametrize("fork", [True, False])
-def test_imports_are_not_the_learners_time(fork: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fork", [True, False, None])  # None: in place, outside the main thread
+def test_imports_are_not_the_learners_time(fork: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     for number in range(3):
         busy = "import time\nend = time.process_time() + .6\nwhile time.process_time() < end: pass\n"
@@ -516,7 +527,14 @@ def test_imports_are_not_the_learners_time(fork: bool, tmp_path: Path, monkeypat
             importlib.import_module(f"slow_{fork}_{number}")
         return "done"
 
-    assert guard.run(work, 0.3, fork=fork) == "done"
+    if fork is not None:
+        assert guard.run(work, 0.3, fork=fork) == "done"
+        return
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(guard.run(work, 0.3, fork=False)))
+    thread.start()
+    thread.join()
+    assert found == ["done"]
 
 
 def test_every_way_to_call_check_gives_a_result() -> None:
