@@ -37,20 +37,23 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 
 
 @cache
-def _converter() -> LatexToMathML:
-    return LatexToMathML(annotation=True, fancy_error=False)
+def _converter(annotation: bool) -> LatexToMathML:
+    return LatexToMathML(annotation=annotation, fancy_error=False)
 
 
 @cache
-def to_mathml(tex: str, *, display: bool = False) -> str:
-    """The `<math>` element of a formula; raises math_core.LatexError for what it cannot read."""
-    return _converter().convert_with_local_state(tex, displaystyle=display)
+def to_mathml(tex: str, *, display: bool = False, annotation: bool = True) -> str:
+    """The `<math>` element of a formula, with its TeX as an annotation unless told otherwise.
+
+    Raises math_core.LatexError for what it cannot read.
+    """
+    return _converter(annotation).convert_with_local_state(tex, displaystyle=display)
 
 
 def text_width(tex: str) -> int:
     """About how many characters wide a formula is: each sign that it shows counts one."""
-    shown = re.sub(r"<annotation\b.*?</annotation>|<[^>]*>", "", to_mathml(tex), flags=re.DOTALL)
-    return len(unescape(shown))
+    shown = unescape(re.sub(r"<[^>]*>", "", to_mathml(tex, annotation=False)))
+    return len(re.sub("[\u2061-\u2064]", "", shown))  # without the invisible operators
 
 
 def prepare(node: nodes.math_block) -> str:

@@ -49,6 +49,11 @@ class Result:
     def __bool__(self) -> bool:
         return self.state == "correct"
 
+    @property
+    def points(self) -> float:
+        """The score, under the word that the printed line has for it."""
+        return self.score
+
     def __str__(self) -> str:
         return f"{SYMBOLS[self.state]} {WORDS[self.state]} · {self.exercise}{self._points()}\n{self.text}"
 
