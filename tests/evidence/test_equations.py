@@ -266,3 +266,8 @@ def unseen(cell: str) -> list[str]:
     shown += [argument for call in calls if call.func.id == "display" for argument in call.args]
     named = [call for call in calls if call.func.id in (*CHECKS, "claim")]
     return [call.func.id for call in named if call not in shown and call not in tried]
+
+
+def test_a_function_has_no_limit_in_50_digits():
+    with pytest.raises(ValueError, match="formulas or sympy objects, but this is a function"):
+        limit("eq-limit", lambda beta: beta, "0", to="0")
