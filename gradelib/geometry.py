@@ -1,6 +1,6 @@
 """Derivatives of a decoder, or of any function of z that treats each example on its own.
 
-A decoder g maps latents (…, d) to pixels (…, n). All derivatives are taken in forward mode, whose price grows with d
+A decoder g maps latents (…, d) to pixels (…, n). All derivatives are taken in forward mode, whose cost grows with d
 and not with n, and all of them can be differentiated again, in the weights too.
 """
 
@@ -109,7 +109,7 @@ def linearise(
 
 
 def jacobian_column(g: Function, z: Tensor, i: int | Tensor) -> Tensor:
-    """Column i of the Jacobian for the price of one pass (`eq-jacobian-column`): (…, d) → (…, n).
+    """Column i of the Jacobian at the cost of one pass (`eq-jacobian-column`): (…, d) → (…, n).
 
     `i` is one index for all examples or a tensor (…) with one for each. Raises ValueError for an index that is not
     whole or lies outside 0 … d − 1, and for indices that do not fit the batch.
