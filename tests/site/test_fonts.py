@@ -47,6 +47,15 @@ def test_mathematical_italics_are_there(built):
     assert set(map(ord, fonts.MATHS_ITALICS)) - letters <= {0x1D455}  # reserved; the letter is ℎ
 
 
+def test_a_root_has_its_sign_and_larger_ones(built):
+    """No text of a page has the sign of an <msqrt>; the font keeps the larger ones in its table for mathematics."""
+    font = built["maths"][0]
+    sign = font.getBestCmap()[ord(fonts.RADICAL)]
+    variants = font["MATH"].table.MathVariants
+    construction = variants.VertGlyphConstruction[variants.VertGlyphCoverage.glyphs.index(sign)]
+    assert construction.VariantCount > 2
+
+
 def test_primes_have_the_form_for_scripts(built):
     """The usual form hangs as high as a raised one: raised once more it would be lost above the letter."""
     font = built["maths"][0]

@@ -54,6 +54,7 @@ FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 NOT_SHOWN = re.compile(r"<annotation\b.*?</annotation>|<[^>]*>", re.DOTALL)
 # The browser turns a single letter in an <mi> into one of these.
 MATHS_ITALICS = "ℎ" + "".join(map(chr, [*range(0x1D434, 0x1D49C), *range(0x1D6E2, 0x1D71C)]))
+RADICAL = "√"  # what an <msqrt> draws; no text has it
 PRIMES = "′″‴⁗"
 
 
@@ -70,7 +71,7 @@ def write_fonts(static: Path, pages: str) -> None:
     The sheet begins with the hash of the letters; while they are the same, it is not made again.
     """
     formulas = NOT_SHOWN.sub("", "".join(FORMULA.findall(pages)))
-    letters = {TEXT: _letters(FORMULA.sub("", pages)), MATHS: _letters(formulas + MATHS_ITALICS)}
+    letters = {TEXT: _letters(FORMULA.sub("", pages)), MATHS: _letters(formulas + MATHS_ITALICS + RADICAL)}
     sheet = static / FONT_SHEET
     digest = f"/* {hashlib.sha256(repr(letters).encode()).hexdigest()} */"
     if sheet.exists() and sheet.read_text(encoding="utf-8").startswith(digest):
