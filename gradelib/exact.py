@@ -27,6 +27,8 @@ import mpmath
 import numpy as np
 import sympy as sp
 from sympy.core.function import AppliedUndef
+from sympy.polys.polyerrors import CoercionFailed
+from sympy.polys.rings import PolyRing
 
 from gradelib import equations
 from gradelib.algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
@@ -103,8 +105,21 @@ def expectation(polynomial: Any, noise: Sequence[sp.Symbol], moment: Callable[[i
     Without `moment` each variable is from N(0, 1).
     """
     moment = moment or normal_moment
-    terms = sp.Poly(sp.sympify(polynomial), *noise).terms()
-    return sp.Add(*(factor * sp.prod(moment(power) for power in powers) for powers, factor in terms))
+    return sp.Add(
+        *(factor * sp.prod(moment(power) for power in powers) for powers, factor in _terms(polynomial, noise))
+    )
+
+
+def _terms(polynomial: Any, variables: Sequence[sp.Symbol]) -> list[tuple[tuple[int, ...], sp.Expr]]:
+    """Exponents of the variables and coefficient of each term."""
+    expression = sp.sympify(polynomial)
+    others = sorted(expression.free_symbols - set(variables), key=str)
+    domain = sp.QQ[others] if others else sp.QQ
+    try:  # several times faster than `Poly`, which expands the expression first
+        terms = PolyRing(variables, domain, sp.lex).from_expr(expression).terms()
+    except (CoercionFailed, ValueError):  # a coefficient is no polynomial
+        return sp.Poly(expression, *variables).terms()
+    return [(powers, domain.to_sympy(factor)) for powers, factor in terms]
 
 
 def normal_moment(k: int) -> sp.Integer:
