@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
+import handed_in
 import pytest
 from inline_executor import inline
 
@@ -157,6 +158,20 @@ def test_every_mark_is_the_one_deserved(run):
     }
     assert {name for name, line in lines.items() if line["problem"]} == {"broken", "empty", "foreign"}
     assert lines["ada"]["same_file_as"] == ["week 2/ada"]
+
+
+def test_a_choice_with_its_reason_is_marked(tmp_path):
+    for learner, answer in {"right": "C2", "wrong": "A1", "half": "C1", "none": "C"}.items():
+        handed_in.hand_in(tmp_path, handed_in.SET_UP, f'check("what-training-leaves", "{answer}")', name=learner)
+    code, _, errors = gradelib(tmp_path, "--out", tmp_path / "results", "--seed", SEED, *walls())
+    assert (code, errors) == (0, "")
+    (item,) = class_data(tmp_path / "results")["exercises"]
+    assert {state: item[state] for state in ("correct", "incorrect", "unreadable")} == {
+        "correct": 1,
+        "incorrect": 2,
+        "unreadable": 1,
+    }
+    assert all(mistake["hint"] for mistake in item["mistakes"])
 
 
 def test_the_item_page_counts_states_and_mistakes(run):
