@@ -156,7 +156,8 @@ EXERCISES = [
             reasons={
                 "free rotation": "A rotation of the latents makes all P(x) block-diagonal at once, and costs nothing.",
                 "trade": (
-                    "A single rotation has to serve all images; another way to lower the price can cost more than it saves."
+                    "A single rotation has to serve all images; another way to lower the price can cost more "
+                    "than it saves."
                 ),
                 "determinant": "The determinant of P(x) is the same in all rotated latents.",
             },
