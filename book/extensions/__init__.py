@@ -18,6 +18,7 @@ PARTS = (
     "page.fonts",
     "page.pruning",
     "evidence",
+    "exercises",
     "page.tooltips",
     "page.reading_time",
     "pdf.latex",
