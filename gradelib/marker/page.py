@@ -7,39 +7,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from gradelib.marker.compare import SIZES, points
+from gradelib.marker.compare import points
 from gradelib.marker.diagnosis import SQUARE_SIZES
 from gradelib.marker.domains import ALWAYS, split
-from gradelib.marker.exercise import Choice, Exercise
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 from gradelib.marker.vocabulary import LANGUAGE
 
 _SCALE = 256  # raw numbers are multiples of 1/256
 _DERIVED = ("dim", "eye", "sqrt", "sqrtneg")  # what follows from the sizes, or from another input
-_TABLES = ("limits", "functions", "binary", "definitions", "transparent", "identities", "modules", "same_names")
-_TABLES += ("meant", "foreign", "keywords", "instead", "hints")
+_TABLES = """limits functions binary definitions transparent identities modules same_names meant alike foreign keywords
+lost_backslashes blank instead hints mutations phrases""".split()
 # Sentences about answers that are no text.
-_NOT_IN_THE_PAGE = ("object", "sympy_", "symbol", "no_torch", "wants_function", "page_")
+_NOT_IN_THE_PAGE = ("object", "sympy_", "symbol", "no_torch", "wants_function")
 
 
-def page_language() -> dict[str, Any]:
+def language_data() -> dict[str, Any]:
     """The formula language, cut to what a page needs; where a page says something else than Python, it says that."""
     sentences = LANGUAGE["sentences"]
     kept = {code: text for code, text in sentences.items() if not code.startswith(_NOT_IN_THE_PAGE)}
-    of_page = {code.removeprefix("page_"): text for code, text in sentences.items() if code.startswith("page_")}
+    of_page = LANGUAGE["page"]
     characters = {name: table for name, table in LANGUAGE["characters"].items() if name != "unicode"}
     tables = {name: LANGUAGE[name] for name in _TABLES}
-    return {**tables, "characters": characters, "sentences": kept | of_page, "always": ALWAYS}
+    return {
+        **tables,
+        "characters": characters,
+        "sentences": kept | of_page["sentences"],
+        "states": LANGUAGE["states"] | of_page["states"],
+        "spoken": of_page["spoken"],
+        "always": ALWAYS,
+    }
 
 
 def page_data(exercise: Exercise) -> dict[str, Any]:
     """A formula or choice exercise as data that JSON can hold; ValueError for a function exercise.
 
-    Of a formula: its `inputs` and their domains, the right `answer`, the `mistakes` (formula, sentence, name), the
+    Of a formula: its `inputs` and their domains, the right `answer`, the `mistakes` (formula, sentence, and name where it is not the formula), the
     `sizes` [n, d] of the points, of which the first `compared` decide and all serve the diagnosis, and in `raw`, for
     each input that is drawn, its numbers times 256 point after point. Of a choice: the texts in the order shown, the
     indices of the `right` pair and the sentence of each pair. `revision` changes with anything that marks can hang on.
@@ -62,7 +68,7 @@ def _formula_data(exercise: Exercise) -> dict[str, Any]:
         "kind": "formula",
         "inputs": inputs,
         "answer": exercise.answer,
-        "mistakes": [[mistake.answer, mistake.hint, str(mistake)] for mistake, _ in exercise.mistaken_formulas],
+        "mistakes": [_mistake_data(mistake) for mistake in exercise.mistakes],
         "tolerance": exercise.tolerance,
         "sizes": [[point.sizes["n"], point.sizes["d"]] for point in drawn],
         "compared": len(compared),
@@ -72,6 +78,10 @@ def _formula_data(exercise: Exercise) -> dict[str, Any]:
             if split(domain)[0] not in _DERIVED
         },
     }
+
+
+def _mistake_data(mistake: Mistake) -> list[Any]:
+    return [mistake.answer, mistake.hint, *([mistake.name] if mistake.name else [])]
 
 
 def _whole(arrays: list[Any]) -> list[int]:

@@ -19,29 +19,24 @@
   const ATOM = 5;
   const TOKEN = /(?<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<sign>\*\*|\/\/|==|!=|<=|>=|<>|:=|->|\|\||[^\sA-Za-z0-9_])/g;
   const WORD = /[A-Za-z_]\w*/g;
-  // What \alpha, \beta, \vec, \frac become outside raw strings; \t, \n, \r only before the rest of a command.
   const BELL_TO_FORM_FEED = /[\x07\x08\x0b\x0c]/; // oxlint-disable-line no-control-regex
-  const LOST_BACKSLASH = /\t(?:imes|heta|au|ext|frac|op|anh|r(?![\p{L}\p{N}_]))|\n(?:abla|u(?![\p{L}\p{N}_])|eq|orm|ewline)|\r(?:ho|ight|angle|m(?![\p{L}\p{N}_]))/u;
+  const WORD_ENDS = "(?![\\p{L}\\p{N}_])";
   // White space as Python has it.
   const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
   const OUTER_SPACE = new RegExp(`^[${SPACE}]+|[${SPACE}]+$`, "g");
   const TRAILING = new RegExp(`[${SPACE};.,]+$`);
-  const BLANK = new RegExp(`^(?:[${SPACE}.…?_]*|todo|pass|none)$`, "iu");
 
   const strip = (text) => text.replace(OUTER_SPACE, "");
   const commas = (count) => String(count).replace(/\B(?=(?:[0-9]{3})+$)/g, ",");
+  const withoutCase = (name) => name.replace(/_/g, "").toLowerCase();
+  const [LONG, SHORT] = [5, 3]; // letters of a word that says something anywhere in a name, and of one at its ends
   const printable = (sign) => sign === " " || !/[\p{C}\p{Z}]/u.test(sign);
 
-  // A piece of a reader's text in quotes, short; what does not print is left out.
-  function shown(text, most = 40) {
-    const signs = [...text];
-    const start = signs.slice(0, most).map((sign) => (printable(sign) ? sign : " ")).join("");
-    return `“${start}${signs.length > most ? "…" : ""}”`;
-  }
-
-  function character(sign) {
-    const number = `U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-    return printable(sign) ? `${shown(sign)} (${number})` : number;
+  // The text with its fields filled in, a number in groups of three digits where it says {name:,}.
+  function fill(text, fields) {
+    const values = new Map(Object.entries(fields));
+    return text.replace(/\{(\w+)(:,)?\}/g, (_, name, grouped) =>
+      grouped ? commas(values.get(name)) : String(values.get(name)));
   }
 
   // --- the language's tables, and its sentences
@@ -56,7 +51,8 @@
 
   class Language {
     constructor(data) {
-      const maps = ["functions", "definitions", "meant", "foreign", "keywords", "sentences", "instead", "hints", "always"];
+      const maps = ["functions", "definitions", "meant", "foreign", "keywords", "sentences", "instead", "hints", "phrases",
+        "mutations", "spoken", "always"];
       for (const key of maps) this[key] = new Map(Object.entries(data[key]));
       for (const key of ["binary", "transparent", "identities", "modules"]) this[key] = new Set(data[key]);
       const characters = data.characters;
@@ -66,13 +62,61 @@
       this.zeros = [...characters.zeros].map((zero) => zero.codePointAt(0));
       this.limits = data.limits;
       this.sameNames = data.same_names;
+      this.alike = data.alike;
+      const { signs, words, quotes } = data.blank;
+      this.blank = new RegExp(`^(?:[${SPACE}${signs}]*|${words.join("|")})$`, "iu");
+      this.quotes = new RegExp(`^[${quotes}]+|[${quotes}]+$`, "g");
+      const lost = Object.entries(data.lost_backslashes).map(([sign, rest]) => `${sign}(?:${rest})`);
+      this.lostBackslash = new RegExp(lost.join("|").replace(/\\b/g, WORD_ENDS), "u");
       this.bodies = new Map();
+      this.meanings = this.readMeanings();
     }
 
     sentence(code, fields = {}) {
-      const values = new Map(Object.entries(fields));
-      return this.sentences.get(code).replace(/\{(\w+)(:,)?\}/g, (_, name, grouped) =>
-        grouped ? commas(values.get(name)) : String(values.get(name)));
+      return fill(this.sentences.get(code), fields);
+    }
+
+    phrase(code, fields = {}) {
+      return fill(this.phrases.get(code), fields);
+    }
+
+    // A piece of a reader's text in quotes, short; what does not print is left out.
+    shown(text, most = 40) {
+      const signs = [...text];
+      const start = signs.slice(0, most).map((sign) => (printable(sign) ? sign : " ")).join("");
+      return this.phrase("quoted", { text: signs.length > most ? start + this.phrase("more") : start });
+    }
+
+    character(sign) {
+      const number = sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+      return printable(sign) ? this.phrase("character", { shown: this.shown(sign), number: `U+${number}` }) : `U+${number}`;
+    }
+
+    isBlank(text) {
+      return this.blank.test(strip(text).replace(this.quotes, ""));
+    }
+
+    // Words for what functions do, without case and underscores, and the function or sign that does it.
+    readMeanings() {
+      const meanings = new Map([...this.functions.keys(), ...this.binary].map((name) => [withoutCase(name), name]));
+      for (const [name, body] of this.definitions) {
+        const done = body.replace(/\(a\)$/, "");
+        if (!meanings.has(withoutCase(name))) meanings.set(withoutCase(name), this.functions.has(done) ? done : name);
+      }
+      for (const [name, meant] of this.meant) meanings.set(withoutCase(name), meant);
+      return new Map([...meanings].filter(([word]) => word.length >= SHORT));
+    }
+
+    // The function that an unknown one is near to: in spelling where that is clear, else in meaning, else in spelling.
+    nearFunction(name) {
+      const bare = withoutCase(name);
+      if (this.meanings.has(bare)) return this.meanings.get(bare);
+      const known = [...this.functions.keys(), ...this.binary, ...this.definitions.keys()];
+      const alike = nearest(name, known, this.alike.functions);
+      if (alike && likeness(alike, name) >= this.alike.misspelt) return alike;
+      const inside = [...this.meanings.keys()].filter((word) =>
+        bare.includes(word) && (word.length >= LONG || bare.startsWith(word) || bare.endsWith(word)));
+      return inside.length ? this.meanings.get(inside.reduce((a, b) => (b.length > a.length ? b : a))) : alike;
     }
 
     error(code, fields, suggestion) {
@@ -113,10 +157,12 @@
     return size + matching(a.slice(0, inA - size), b.slice(0, inB - size)) + matching(a.slice(inA), b.slice(inB));
   }
 
-  function nearest(name, options, cutoff = 0.5) {
+  const likeness = (a, b) => (2 * matching(a, b)) / (a.length + b.length);
+
+  function nearest(name, options, cutoff) {
     let best = null;
     for (const option of options) {
-      const ratio = (2 * matching(option, name)) / (option.length + name.length);
+      const ratio = likeness(option, name);
       if (ratio >= cutoff && (!best || ratio > best.ratio || (ratio === best.ratio && option > best.option))) {
         best = { ratio, option };
       }
@@ -171,11 +217,9 @@
     const quoted = /^(['"`])([^'"`]*)\1$/.exec(ascii);
     ascii = (quoted ? strip(quoted[2]) : ascii).replace(TRAILING, "");
     const strange = [...ascii].find((sign) => !((sign >= " " && sign <= "~") || "\n\t\r".includes(sign)));
-    if (strange) throw language.error("strange", { character: character(strange) });
+    if (strange) throw language.error("strange", { character: language.character(strange) });
     return ascii;
   }
-
-  const isBlank = (text) => BLANK.test(strip(strip(text).replace(/^['"`“”]+|['"`“”]+$/g, "")));
 
   // --- from text to a tree
 
@@ -200,7 +244,7 @@
       return root;
     } catch (error) {
       if (!(error instanceof AnswerError)) throw error;
-      if (LOST_BACKSLASH.test(text)) throw language.error("latex");
+      if (language.lostBackslash.test(text)) throw language.error("latex");
       if (!["prime", "bars", "decimal_comma"].includes(error.code)) throw error;
       const meant = new Parser(language, mended(ascii), known).suggested();
       if (!meant) throw error;
@@ -230,16 +274,18 @@
     if (language.functions.has(name)) throw language.error("name_is_function", { name });
     if (name === "e") throw language.error("name_euler");
     let near = language.identities.has(name)
-      ? "I_d or I_n"
-      : productOfNames(name, known) || nearest(name, [...known, "pi"]);
+      ? language.phrase("identities")
+      : productOfNames(name, known) || nearest(name, [...known, "pi"], language.alike.names);
     const numbered = /^([A-Za-z]\w*?)([0-9]+)$/.exec(name);
-    if (numbered && known.includes(numbered[1])) near = `${numbered[1]}**${numbered[2]} or ${numbered[2]}*${numbered[1]}`;
+    if (numbered && known.includes(numbered[1])) {
+      near = language.phrase("numbered", { name: numbered[1], number: numbered[2] });
+    }
     if (near) throw nearError(language, "name_near", name, near);
-    throw language.error("name_unknown", { name: shown(name), known: known.join(", ") });
+    throw language.error("name_unknown", { name: language.shown(name), known: known.join(", ") });
   }
 
   function nearError(language, code, name, near) {
-    const error = language.error(code, { name: shown(name), near });
+    const error = language.error(code, { name: language.shown(name), near });
     if (/^\w+$/.test(near)) error.rename = { name, near };
     return error;
   }
@@ -324,7 +370,7 @@
         const code = (token.kind === "sign" ? this.language.foreign : this.language.keywords).get(token.text);
         if (!code || this.known.includes(token.text)) return;
         const inSquare = token.text === ":" && this.tokens.slice(0, index).some((before) => before.text === "[");
-        throw this.error(inSquare ? "entry" : code, { character: character(token.text[0]) });
+        throw this.error(inSquare ? "entry" : code, { character: this.language.character(token.text[0]) });
       });
     }
 
@@ -335,7 +381,7 @@
         else if (CLOSED.has(text)) {
           if (!opened.length) throw this.error("more_closing");
           const last = opened.pop();
-          if (CLOSING.get(last) !== text) throw this.error("brackets", { opened: shown(last), closed: shown(text) });
+          if (CLOSING.get(last) !== text) throw this.error("brackets", { opened: this.language.shown(last), closed: this.language.shown(text) });
         }
       }
       if (opened.length) throw this.error("more_opening");
@@ -348,11 +394,11 @@
     }
 
     get before() {
-      return this.place ? shown(this.tokens[this.place - 1].text) : "the beginning";
+      return this.place ? this.language.shown(this.tokens[this.place - 1].text) : this.language.phrase("beginning");
     }
 
     twoOperators() {
-      return this.error("two_operators", { left: this.before, right: shown(this.now.text) });
+      return this.error("two_operators", { left: this.before, right: this.language.shown(this.now.text) });
     }
 
     // The sign that comes next, if it is one of these; it is passed.
@@ -438,7 +484,7 @@
         this.place += 2;
         if (this.now.text === "(") node = this.call(name, [node, ...this.arguments()]);
         else if (["T", "mT", "H", "mH"].includes(name)) node = op("T", node);
-        else throw this.error("attribute", { name: shown(`.${name}`) });
+        else throw this.error("attribute", { name: this.language.shown(`.${name}`) });
       }
       const index = /^\[\s*-?[0-9]+\s*[\],]/.test(this.text.slice(this.now.start));
       if (this.tokens[this.place - 1].kind === "name" && index) throw this.error("entry");
@@ -510,7 +556,7 @@
       if (language.modules.has(name) && !known.includes(name) && this.now.text === ".") {
         this.place += 1;
         const next = this.now;
-        if (next.kind !== "name") throw this.error("module", { name: shown(name) });
+        if (next.kind !== "name") throw this.error("module", { name: language.shown(name) });
         this.place += 1;
         return this.name(next);
       }
@@ -534,7 +580,7 @@
       if (language.transparent.has(name) && values.length === 1) return values[0];
       if (language.identities.has(name) && values.length === 1) {
         if (values[0].name) return knownName(language, `I_${values[0].name}`, known);
-        throw this.error("name_near", { name: shown(`${name}(…)`), near: "I_d or I_n" });
+        throw this.error("name_near", { name: language.shown(`${name}(…)`), near: language.phrase("identities") });
       }
       if (language.functions.has(name) || language.binary.has(name)) {
         this.expect(name, values, language.binary.has(name) ? 2 : 1);
@@ -545,17 +591,16 @@
         this.expect(name, values, namesIn(body).has("b") ? 2 : 1);
         return filled(body, values);
       }
-      const callable = [...language.functions.keys(), ...language.binary, ...language.definitions.keys()];
-      const near = language.meant.get(name) || nearest(name, callable, 0.65);
+      const near = language.nearFunction(name);
       if (near) throw nearError(language, "function_near", name, near);
-      throw this.error("function_unknown", { name: shown(name), known: [...language.functions.keys()].join(", ") });
+      throw this.error("function_unknown", { name: language.shown(name), known: [...language.functions.keys()].join(", ") });
     }
 
     expect(name, values, count) {
       if (name === "log" && values.length === 2) throw this.comma("log_base");
       if (count === 1 && values.length === 2 && isAxis(values[1])) throw this.comma("options");
       if (values.length === count) return;
-      const wanted = count === 1 ? "one argument" : "two arguments";
+      const wanted = this.language.phrase(count === 1 ? "one" : "two");
       throw this.comma("function_arguments", { name, wanted, count: values.length });
     }
 
@@ -564,7 +609,7 @@
       const found = /(?:^|[^\w.])([0-9]+),([0-9]+)(?![0-9.]*,)/.exec(this.text);
       if (!found) return this.error(code, fields);
       const [, left, right] = found;
-      return this.error("decimal_comma", { text: shown(`${left},${right}`), instead: `${left}.${right}` });
+      return this.error("decimal_comma", { text: this.language.shown(`${left},${right}`), instead: `${left}.${right}` });
     }
 
     // Missing operators
@@ -586,7 +631,7 @@
     }
 
     productError(left, right) {
-      const fields = { left: shown(left.text), right: shown(right.text) };
+      const fields = { left: this.language.shown(left.text), right: this.language.shown(right.text) };
       const meant = this.suggested();
       if (!meant) return this.error("product", fields);
       const read = write(meant.tree, EXPLICIT);
@@ -651,24 +696,13 @@
   };
   const EXPLICIT = { ...PLAIN, explicit: true };
   // The same in words, for a screen reader.
-  const SPOKEN = new Map([
-    ["T", "the transpose"], ["inv", "the inverse"], ["tr", "the trace"], ["det", "the determinant"],
-    ["logdet", "the log determinant"], ["diag", "the diagonal"], ["norm2", "the squared norm"],
-    ["frob2", "the squared Frobenius norm"], ["colnorm2", "the squared column norms"],
-    ["rownorm2", "the squared row norms"], ["sum", "the sum"], ["prod", "the product"], ["norm", "the norm"],
-    ["sqrt", "the square root"], ["mean", "the mean"], ["abs", "the absolute value"], ["square", "the square"],
-    ["dot", "the dot product"],
-  ]);
-  const WORDS = {
-    explicit: true,
-    number: written,
-    name: (name) => name.replace(/_/g, " "),
-    neg: "minus ",
-    signs: new Map([["+", " plus "], ["-", " minus "], ["*", " times "], ["/", " over "], ["@", " matrix times "],
-      ["**", " to the power "]]),
-    group: (text) => `open bracket, ${text}, close bracket`,
-    list: (items) => `open list, ${items.join(", ")}, close list`,
-    call: (name, items) => `${SPOKEN.get(name) || name} of ${items.length > 1 ? items.join(" and ") : items[0]}`,
+  const wordsOf = (spoken) => {
+    const say = (code, fields) => fill(spoken.get(code), fields);
+    return {
+      explicit: true, aloud: true, number: written, name: (name) => name.replace(/_/g, " "), neg: spoken.get("neg"),
+      signs: spoken, group: (text) => say("bracket", { text }), list: (items) => say("list", { items: items.join(", ") }),
+      call: (name, items) => say("call", { name: spoken.get(name) || name, items: items.join(spoken.get("and")) }),
+    };
   };
 
   function write(node, style, least = 0) {
@@ -693,7 +727,7 @@
       return write(left, style, divided ? ATOM : bind) + sign + write(right, style, bind + 1);
     }
     // In words a bracket ends where its last word does, so that what a function works on is one.
-    const spoken = style === WORDS && node.op !== "[]" && node.args.some((child) => PRECEDENCE.has(child.op));
+    const spoken = style.aloud && node.op !== "[]" && node.args.some((child) => PRECEDENCE.has(child.op));
     const items = node.args.map((child) => write(child, style, spoken ? ATOM : 0));
     return node.op === "[]" ? style.list(items) : style.call(node.op, items);
   }
@@ -763,7 +797,9 @@
     return build(["math", mathmlTree]);
   }
 
-  const readAs = (tree) => ({ text: write(tree, EXPLICIT), words: write(tree, WORDS), mathml: mathml(tree) });
+  const readAs = (language, tree) => ({
+    text: write(tree, EXPLICIT), words: write(tree, wordsOf(language.spoken)), mathml: mathml(tree),
+  });
 
   // --- numbers, vectors and matrices
 
@@ -780,12 +816,6 @@
     if (typeof a === "number") return each(b, (y) => combine(a, y));
     if (typeof b === "number") return each(a, (x) => combine(x, b));
     return array(a.shape, a.data.map((x, i) => combine(x, b.data[i])));
-  }
-
-  function describe(x) {
-    const shape = shapeOf(x);
-    if (shape.length === 2) return `a ${shape[0]} × ${shape[1]} matrix`;
-    return shape.length ? `a vector of length ${shape[0]}` : "a number";
   }
 
   function diagonalMatrix(data) {
@@ -922,7 +952,7 @@
       const square = ndim(x) === 2 && x.shape[0] === x.shape[1];
       if (!wanted.includes(["number", "vector", "matrix"][ndim(x)]) || (wanted.includes("square") && !square)) {
         const instead = this.language.instead.get(`${name} ${ndim(x)}`);
-        const fields = { name, wanted, value: describe(x), instead: instead ? `; ${instead}` : "" };
+        const fields = { name, wanted, value: this.describe(x), instead: instead ? this.language.phrase("instead", { instead }) : "" };
         throw this.language.shapeError("shape_function", fields);
       }
       return this.table.get(name)(x);
@@ -930,6 +960,17 @@
 
     vector(data) {
       return array([data.length], data);
+    }
+
+    // What a value is, in words: a number, a vector of length 3, a 5 × 3 matrix.
+    describe(x) {
+      const [rows, columns] = shapeOf(x);
+      const code = ["number", "vector", "matrix"][ndim(x)];
+      return this.language.phrase(code, { length: rows, rows, columns });
+    }
+
+    mismatch(code, a, b, verb) {
+      return this.language.shapeError(code, { verb, left: this.describe(a), right: this.describe(b) });
     }
 
     rows(x) {
@@ -943,15 +984,15 @@
 
     fit(a, b, verb) {
       const kinds = [ndim(a), ndim(b)].sort().join("");
-      if (kinds === "02") throw this.language.shapeError("shape_identity", { verb });
+      if (kinds === "02") throw this.language.shapeError("shape_identity", { verb: this.language.phrase(verb) });
       if (!sameShape(a, b) && kinds !== "01") {
-        throw this.language.shapeError("shape_add", { verb, left: describe(a), right: describe(b) });
+        throw this.mismatch("shape_add", a, b, this.language.phrase(verb));
       }
     }
 
     multiply(a, b) {
       if (ndim(a) && ndim(b) && !sameShape(a, b)) {
-        throw this.language.shapeError("shape_multiply", { left: describe(a), right: describe(b) });
+        throw this.mismatch("shape_multiply", a, b);
       }
       return pairwise(a, b, (x, y) => x * y);
     }
@@ -959,7 +1000,7 @@
     divide(a, b) {
       if (ndim(b) === 2) throw this.language.shapeError("shape_divide_matrix");
       if (ndim(b) === 1 && ndim(a) && !sameShape(a, b)) {
-        throw this.language.shapeError("shape_divide", { left: describe(a), right: describe(b) });
+        throw this.mismatch("shape_divide", a, b);
       }
       if (entries(b).includes(0)) throw this.language.undefinedError("undefined_zero");
       return pairwise(a, b, (x, y) => x / y);
@@ -967,11 +1008,11 @@
 
     matmul(a, b) {
       if (!(ndim(a) && ndim(b))) {
-        throw this.language.shapeError("shape_matmul_number", { left: describe(a), right: describe(b) });
+        throw this.mismatch("shape_matmul_number", a, b);
       }
       if (ndim(a) === 1 && ndim(b) === 2 && b.shape[0] === 1) return product(array([a.shape[0], 1], a.data), b);
       if (a.shape[a.shape.length - 1] !== b.shape[0]) {
-        throw this.language.shapeError("shape_matmul", { left: describe(a), right: describe(b) });
+        throw this.mismatch("shape_matmul", a, b);
       }
       const found = product(a, b);
       return ndim(a) === 2 && a.shape[0] === 1 && ndim(b) === 1 ? found.data[0] : found; // a row times a column
@@ -980,7 +1021,7 @@
     power(a, b) {
       if (ndim(a) === 2 && b === -1) return this.call("inv", a);
       if (ndim(a) === 2) throw this.language.shapeError("shape_power");
-      if (ndim(b)) throw this.language.shapeError("shape_exponent", { value: describe(b) });
+      if (ndim(b)) throw this.language.shapeError("shape_exponent", { value: this.describe(b) });
       return each(a, (x) => x ** b);
     }
 
@@ -1010,7 +1051,7 @@
         return this.apply(node.op, args);
       } catch (error) {
         if (!(error instanceof AnswerError)) throw error;
-        const part = shown(write(node, PLAIN), 60);
+        const part = this.language.shown(write(node, PLAIN), 60);
         throw new AnswerError(error.kind, error.code, this.language.sentence("inside", { part, text: error.message }));
       }
     }
@@ -1166,15 +1207,6 @@
   const REJECT = 1e-6;
   const SMALL = 1e-6; // a value under this may be what cancellation left of a zero
   const CLOSE = 1e-8;
-  // What a mutant of the right answer is called to a reader; of several, the one that stands first.
-  const MUTATIONS = new Map([
-    ["beta inverted", "beta inverted"], ["sign of a term", "sign of a term"], ["dropped term", "dropped term"],
-    ["beta dropped", "beta dropped"], ["inverse", "inverse in one place"], ["order", "order"], ["transpose", "order"],
-    ["n for d", "n for d"], ["mean for sum", "mean for sum"], ["factor", "one factor"],
-    ["dropped factor", "dropped factor"], ["exponent", "exponent"], ["number", "number"], ["function", "function"],
-    ["function dropped", "function dropped"],
-  ]);
-
   function close(a, b) {
     if (!sameShape(a, b)) return false;
     return largest(entries(minus(a, b))) <= CLOSE * Math.max(largest(entries(b)), 1e-12);
@@ -1244,7 +1276,7 @@
       this.prepare();
       const tree = parse(this.language, text, this.names);
       const values = this.valuesOf(tree);
-      return { ...this.outcome(tree, values), readAs: readAs(tree), tree };
+      return { ...this.outcome(tree, values), readAs: readAs(this.language, tree), tree };
     }
 
     outcome(tree, values) {
@@ -1302,7 +1334,7 @@
         const like = first === null ? values[0] === null : values[0] !== null && close(values[0], first);
         if (like && same(values, this.valuesOf(tree))) found.add(name);
       }
-      for (const [name, called] of MUTATIONS) if (found.has(name)) return called;
+      for (const [name, called] of this.language.mutations) if (found.has(name)) return called;
       return null;
     }
 
@@ -1318,7 +1350,7 @@
         if (error.kind === "undefined") {
           return { state: "incorrect", message: language.sentence("no_value", { text: error.message }) };
         }
-        const tried = [...sizes].map(([name, size]) => `${name} = ${size}`).join(", ");
+        const tried = [...sizes].map(([name, size]) => language.phrase("size", { name, size })).join(", ");
         return { state: "unreadable", message: language.sentence("tried_with", { text: error.message, sizes: tried }) };
       }
       const entrywise = this.entrywiseOutcome(tree);
@@ -1368,9 +1400,8 @@
       if (sameShape(value, right)) return null;
       const named = new Map([...this.points[0].sizes].map(([name, size]) => [size, name]));
       const kind = (x) => {
-        const words = shapeOf(x).map((axis) => named.get(axis) || String(axis));
-        if (words.length === 2) return `a matrix of size ${words[0]} × ${words[1]}`;
-        return words.length ? `a vector of length ${words[0]}` : "a number";
+        const [rows, columns] = shapeOf(x).map((axis) => named.get(axis) || axis);
+        return this.language.phrase(["number", "vector", "matrix_of"][ndim(x)], { length: rows, rows, columns });
       };
       return this.language.sentence("wrong_shape", { value: kind(value), right: kind(right) });
     }
@@ -1428,7 +1459,7 @@
     }
 
     mark(id, text) {
-      return this.verdict(id, (exercise) => (isBlank(text) ? this.unanswered() : exercise.mark(text)));
+      return this.verdict(id, (exercise) => (this.language.isBlank(text) ? this.unanswered() : exercise.mark(text)));
     }
 
     markChoice(id, option, reason) {
@@ -1440,7 +1471,7 @@
     preview(id, text) {
       try {
         const tree = parse(this.language, text, this.exercises.get(id).names);
-        return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(tree) };
+        return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(this.language, tree) };
       } catch (error) {
         const { code, message, suggestion } = this.refusal(error, id, text);
         return { ok: false, code, message, suggestion, readAs: null };
@@ -1466,7 +1497,9 @@
 
     // An error as a verdict; one that is no AnswerError is a fault of this script, and says so in one sentence.
     refusal(error) {
-      if (!(error instanceof AnswerError)) return { state: "unreadable", code: "failed", message: this.language.sentence("failed") };
+      if (!(error instanceof AnswerError)) {
+        return { state: "unreadable", code: "apology", message: this.language.sentence("apology") };
+      }
       return { state: "unreadable", code: error.code, message: error.message, suggestion: error.suggestion };
     }
   }
