@@ -1,41 +1,22 @@
 "use strict";
 // The fields for answers: what is typed is read and marked by marker.js, and kept by progress.js.
 {
-  const { data, element, button, ...progress } = GRADE_PROGRESS;
+  const { data, element, button, ...progress } = GradeProgress;
   const EARLY = 1000; // milliseconds without a key, after which an error is said before the answer is submitted
   const SOON = 120;
-  const APOLOGY = "Something went wrong in the marker of this page, and it is not your answer. The notebook of this chapter marks it, too.";
-  const HEADS = {
-    correct: "✓ Correct",
-    incorrect: "✗ Not yet",
-    unreadable: "? Cannot be read",
-    unanswered: "○ No answer yet",
-    undecided: "≈ Not decided here",
-  };
-  const MATHML = "http://www.w3.org/1998/Math/MathML";
+  // What may still become a formula is no error before it is submitted.
+  const UNFINISHED = new Set(["incomplete", "nothing", "more_opening"]);
 
   let loaded;
-  const marker = () => (loaded ??= GradeMarker.load(GRADE_LANGUAGE, data.exercises));
+  const marker = () => (loaded ??= GradeMarker.load(GradeLanguage, data.exercises));
+  const failed = () => ({ state: "unreadable", ok: false, code: "apology", message: GradeLanguage.sentences.apology, readAs: null });
   const attempt = (action) => {
     try {
       return action();
-    } catch (error) {
-      console.warn(error);
-      return { state: "unreadable", ok: false, message: APOLOGY, readAs: null };
+    } catch {
+      return failed();
     }
   };
-
-  // --- a formula, set and in words
-
-  const formula = (mathml) => {
-    const { documentElement } = new DOMParser().parseFromString(mathml, "application/xml");
-    return documentElement.namespaceURI === MATHML ? document.importNode(documentElement, true) : "";
-  };
-  const SPOKEN = [
-    [/\*\*\s*2(?![\d.])/g, " squared "], [/\*\*/g, " to the power of "], [/\*/g, " times "], [/@/g, " matrix times "],
-    [/\//g, " divided by "], [/\+/g, " plus "], [/-/g, " minus "], [/\(/g, " open bracket "], [/\)/g, " close bracket "],
-  ];
-  const spoken = (text) => SPOKEN.reduce((words, [sign, word]) => words.replace(sign, word), text).replace(/\s+/g, " ").trim();
 
   // --- what every exercise has: the verdict, hint, solution and progress
 
@@ -46,10 +27,10 @@
   };
   const isShown = (solution) => solution.lastElementChild.checkVisibility();
 
-  const plural = (score) => `${score} point${score === 1 ? "" : "s"}`;
-  const headOf = ({ state, score, max_score: max, mistake }) => {
-    const points = max && (state === "correct" || state === "incorrect") ? ` · ${score} of ${plural(max)}` : "";
-    return HEADS[state] + (mistake ? " · a known mistake" : "") + points;
+  const headOf = ({ state, score, maxScore: most, mistake }) => {
+    const { symbol, word } = GradeLanguage.states[state];
+    const points = most && (state === "correct" || state === "incorrect") ? ` · ${score} of ${most} point${most === 1 ? "" : "s"}` : "";
+    return `${symbol} ${word}${mistake ? " · a known mistake" : ""}${points}`;
   };
 
   const build = (place) => {
@@ -157,16 +138,16 @@
     const read = (readAs) => {
       stop();
       heard.replaceChildren();
-      seen.replaceChildren(...(readAs ? ["Read as ", formula(readAs.mathml)] : []));
+      seen.replaceChildren(...(readAs ? ["Read as ", GradeMarker.element(readAs.mathml)] : []));
     };
     const preview = () => {
       const result = attempt(() => marker().preview(id, box.value));
-      const isBegun = /[\p{L}\p{N}]/u.test(box.value); // a sign alone is no error yet
+      const isWrong = !result.ok && box.value.trim() !== "" && !UNFINISHED.has(result.code);
       read(result.readAs);
       later = setTimeout(() => {
-        if (result.readAs) heard.append(element("span", { class: "gl-alt" }, `Read as ${spoken(result.readAs.text)}`));
-        else if (isBegun && !result.ok) heard.append(result.message);
-        mark(isBegun && !result.ok);
+        if (result.readAs) heard.append(element("span", { class: "gl-alt" }, `Read as ${result.readAs.words}`));
+        else if (isWrong) heard.append(result.message);
+        mark(isWrong);
       }, EARLY - SOON);
     };
     const changed = () => {
@@ -221,13 +202,13 @@
     const groups = [group("Your choice", "choice", field.options), group("The reason", "reason", field.reasons)];
     const chosen = (fieldset) => [...fieldset.querySelectorAll("input")].findIndex((radio) => radio.checked);
     const keys = () => groups.map((fieldset) => fieldset.querySelector(":checked")?.value);
-    const incomplete = { state: "unanswered", message: "Choose a letter and a reason.", readAs: null };
+    const index = (number) => (number < 0 ? null : number);
     for (const fieldset of groups) fieldset.addEventListener("change", clear);
 
     return {
       parts: [element("div", { class: "gl-line" }, ...groups, element("button", { type: "submit" }, "Check"))],
       text: () => (keys().includes(undefined) ? "" : keys().join(" because ")),
-      result: () => (keys().includes(undefined) ? incomplete : marker().markChoice(id, ...groups.map(chosen))),
+      result: () => marker().markChoice(id, ...groups.map(chosen).map(index)),
       set(value) {
         const radios = value.split(" because ").map((key, i) => groups[i]?.querySelector(`[value="${CSS.escape(key)}"]`));
         if (radios.length !== 2 || radios.includes(null)) return false;

@@ -1,7 +1,7 @@
 "use strict";
 // What the reader has solved. It is kept in this browser alone, one entry of localStorage for each exercise, and shown
 // beside the links in lists of exercises and of chapters.
-const GRADE_PROGRESS = (() => {
+globalThis.GradeProgress = (() => {
   const SCHEMA = 1;
   const MAX_IMPORT = 1e6; // characters
   const data = JSON.parse(document.getElementById("gl-exercises").textContent);
@@ -28,23 +28,32 @@ const GRADE_PROGRESS = (() => {
     remove: (key) => void memory.delete(key),
   };
 
-  const inBrowser = (storage) => ({
-    keys: () => Array.from({ length: storage.length }, (_, i) => storage.key(i)),
-    get: (key) => memory.get(key) ?? storage.getItem(key),
-    set(key, value) {
+  // Any use of localStorage may throw: it is full, or was switched off since.
+  const inBrowser = (storage) => {
+    const attempt = (action, otherwise) => {
       try {
-        storage.setItem(key, value);
-        memory.delete(key);
-      } catch { // full, or closed since
-        memory.set(key, value);
+        return action();
+      } catch {
         lasts = false;
+        return otherwise;
       }
-    },
-    remove(key) {
-      memory.delete(key);
-      storage.removeItem(key);
-    },
-  });
+    };
+    return {
+      keys: () => attempt(() => Array.from({ length: storage.length }, (_, i) => storage.key(i)), []).concat(inMemory.keys()),
+      get: (key) => memory.get(key) ?? attempt(() => storage.getItem(key), null),
+      set(key, value) {
+        memory.set(key, value);
+        attempt(() => {
+          storage.setItem(key, value);
+          memory.delete(key);
+        });
+      },
+      remove(key) {
+        memory.delete(key);
+        attempt(() => storage.removeItem(key));
+      },
+    };
+  };
 
   const store = (() => {
     try {
@@ -127,7 +136,7 @@ const GRADE_PROGRESS = (() => {
   const isId = (text) => /^[a-z0-9][a-z0-9-]{0,99}$/.test(text);
   const exported = () => {
     const ids = store.keys().filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
-    const stored = ids.filter(isId).sort().map((id) => [id, record(parsed(store.get(prefix + id)))]);
+    const stored = [...new Set(ids.filter(isId))].sort().map((id) => [id, record(parsed(store.get(prefix + id)))]);
     const exercises = Object.fromEntries(stored.filter(([, kept]) => kept));
     return JSON.stringify({ book: data.book, schema: SCHEMA, exported: new Date().toISOString(), exercises }, null, 1);
   };
@@ -265,11 +274,11 @@ const GRADE_PROGRESS = (() => {
   announce();
   addEventListener("storage", announce);
 
-  return {
+  return Object.freeze({
     data, read, submitted, sawSolution, status, element, button,
     words: (id) => WORDS[status(id)],
     onChange: (show) => void chips.push(show),
     isLasting: () => lasts,
     LOST,
-  };
+  });
 })();

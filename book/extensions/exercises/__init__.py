@@ -1,7 +1,7 @@
 """Exercises on the page: a field that marks an answer at once, lists of exercises, and the reader's progress.
 
-The domain notes which exercise of `gradelib.exercises` stands where. Post-transforms put a field in the place of the cell
-that a notebook has, and write the lists. What the scripts need to know of a page goes into it as JSON.
+The domain notes which exercise of `gradelib.exercises` stands where. Post-transforms put a field in the place of the
+cell that a notebook has, and write the lists. What the scripts need to know of a page goes into it as JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_post_transform(post_transforms.NotebookLinks)
     app.add_post_transform(overview.OverviewLists)
     app.add_post_transform(overview.ChapterList)
-    app.connect("builder-inited", assets.write_language)
     app.connect("env-get-updated", overview.outdated_lists)
     app.connect("html-page-context", assets.add_to_page)
+    app.connect("build-finished", assets.write_scripts)
     return {**metadata(), "env_version": 1}

@@ -5,7 +5,6 @@ The page that marks needs the whole of each exercise. A page with a list needs t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from docutils import nodes
+from rjsmin import jsmin
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -23,26 +23,32 @@ from book.extensions.exercises.post_transforms import is_marked_on_page
 from gradelib import exercises
 from gradelib.marker.diagnosis import trial_points
 from gradelib.marker.exercise import Exercise
-from gradelib.marker.language import FUNCTIONS, Op, walk
+from gradelib.marker.language import Op, walk
 from gradelib.marker.page import language_data, page_data
+from gradelib.marker.vocabulary import FUNCTIONS
 
 SCRIPTS = "scripts"
 LANGUAGE = f"{SCRIPTS}/marker-language.js"
+PROGRESS = f"{SCRIPTS}/progress.js"
 MARKING = (LANGUAGE, f"{SCRIPTS}/marker.js", f"{SCRIPTS}/exercise.js")
 KINDS = {0: "a number", 1: "a vector", 2: "a matrix"}
 
 
-def write_language(app: Sphinx) -> None:
-    """Write the words of the formula language as a script, since a page opened as a file may load no JSON."""
-    if app.builder.format == "html":
-        script = Path(app.outdir, "_static", LANGUAGE)
-        script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(f"const GRADE_LANGUAGE = {_json(language_data())};\n", encoding="utf-8")
+def write_scripts(app: Sphinx, error: Exception | None) -> None:
+    """Write the words of the formula language as a script, since a page opened as a file may load no JSON.
+
+    The scripts of this part lose their comments and spaces, as the style sheets do.
+    """
+    if error is None and app.builder.format == "html":
+        static = Path(app.outdir, "_static")
+        words = f"globalThis.GradeLanguage={_json(language_data())};\n"
+        (static / LANGUAGE).write_text(words, encoding="utf-8")
+        for name in (PROGRESS, *MARKING[1:]):
+            script = (static / name).read_text(encoding="utf-8")
+            (static / name).write_text(jsmin(script), encoding="utf-8")
 
 
-def add_to_page(
-    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
+def add_to_page(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Add style, scripts and data to a page that has an answer field, a list of exercises or the list of chapters."""
     if doctree is None:
         return
@@ -56,7 +62,7 @@ def add_to_page(
     if not pages:
         return
     app.add_css_file("marker.css")
-    for script in [f"{SCRIPTS}/progress.js", *(MARKING if marks else ())]:
+    for script in [PROGRESS, *(MARKING if marks else ())]:
         app.add_js_file(script, loading_method="defer")
     data = page_json(app, name, pages, whole=marks)
     context["body"] += f'<script type="application/json" id="gl-exercises">{_json(data)}</script>\n'
@@ -110,7 +116,7 @@ def revision(name: str) -> str:
     """Changes with what an exercise marks; empty where no page can mark it."""
     if not is_marked_on_page(name):
         return ""
-    return hashlib.sha256(_json(page_data(exercises.get(name))).encode()).hexdigest()[:8]
+    return page_data(exercises.get(name))["revision"]
 
 
 def _aliases(env: BuildEnvironment) -> dict[str, str]:

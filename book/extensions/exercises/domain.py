@@ -74,13 +74,12 @@ class ExerciseDomain(Domain):
             LOGGER.warning(fault, type="exercises")
 
     def faults(self) -> Iterator[str]:
-        """What is wrong with the ids, and with where they are posed; a book without an overview may pose a part."""
+        """What is wrong with the ids on the pages and, where there is an overview, with the frozen list."""
         posed = Counter(one.id for page in self.posed.values() for one in page)
         bank = [exercise.id for chapter in exercises.CHAPTERS for exercise in exercises.of_chapter(chapter)]
         yield from (f"exercise {name} is posed twice; progress is kept under its id" for name in _repeated(posed))
         yield from (f"no exercise has the id {name}" for name in sorted(posed.keys() - set(bank)))
         if self.overview:
-            yield from (f"no page poses the exercise {name}" for name in bank if name not in posed)
             yield from faults_of_ids(read_ids(Path(self.env.srcdir, IDS)), bank)
 
 
@@ -107,17 +106,15 @@ def is_exercise_cell(node: nodes.Node) -> bool:
 def asked(cell: nodes.Element) -> list[tuple[str, str]]:
     """The id and the variable of each `check("id", variable)` in the code of a cell."""
     source = next(cell.findall(is_code_cell_source), None)
-    calls = ast.walk(ast.parse(source.astext())) if source is not None else ()
-    return [
-        (call.args[0].value, call.args[1].id)
-        for call in calls
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id == "check"
-        and [type(argument) for argument in call.args] == [ast.Constant, ast.Name]
-        and isinstance(call.args[0], ast.Constant)
-        and isinstance(call.args[1], ast.Name)
-    ]
+    tree = ast.parse(source.astext() if source is not None else "")
+    return [found for call in ast.walk(tree) if isinstance(call, ast.Call) and (found := _checked(call))]
+
+
+def _checked(call: ast.Call) -> tuple[str, str] | None:
+    match call:
+        case ast.Call(func=ast.Name(id="check"), args=[ast.Constant(value=str(name)), ast.Name(id=variable)]):
+            return name, variable
+    return None
 
 
 # --- the ids
