@@ -33,10 +33,10 @@ class Trained:
     cost: Numbers
 
 
-def passes(objective: str, d: int) -> int:
+def passes(objective: str, d: int, fraction: float = 1.0) -> float:
     """Passes through one network that a step takes, where a backward pass counts as two and a tangent as a value."""
-    decoded = {"beta_vae": 1, "grae_column": 2, "grae_bound": 1 + d, "grae": 1 + d}[objective]
-    return 3 + 3 * decoded
+    tangents = {"beta_vae": 0, "grae_column": 1, "grae_bound": d, "grae": d}[objective]
+    return 3 + 3 * (1 + fraction * tangents)
 
 
 def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
@@ -70,7 +70,7 @@ def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
     )
     last = fit.losses[-max(1, len(fit.losses) // 10) :]
     cost = {
-        "passes": passes(job["objective"], job["latents"]) * job["steps"],
+        "passes": round(passes(job["objective"], job["latents"]) * job["steps"]),
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - worked,
     }
