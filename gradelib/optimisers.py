@@ -169,7 +169,7 @@ def _eigenvectors(gram: Tensor) -> Tensor:
 
 
 def _told_apart(gram: Tensor) -> Tensor:
-    """A Gram matrix plus a little, different on each axis: few gradients leave directions that only rounding would order."""
+    """A Gram matrix plus a little, another on each axis, lest rounding alone order what few gradients leave empty."""
     k = gram.shape[-1]
     little = 1e-6 * gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None]
     return gram + torch.diag_embed(little * torch.linspace(1.0, 2.0, k, dtype=gram.dtype, device=gram.device))

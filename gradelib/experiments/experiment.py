@@ -24,8 +24,8 @@ class Experiment:
 
     `settings` is what all jobs share besides their own, `jobs` maps the key of each row to its job, the most telling
     first. `data` names the data set, unless a job has a `data` of its own. `run(job, settings, data, device)` does one
-    job. `evaluate(rows)` turns rows into the table of the answer. `number` is what `confirm` compares. `tiny_jobs` and `tiny_settings` go through every branch of `run`, on the
-    digits that ship with scikit-learn.
+    job. `evaluate(rows)` turns rows into the table of the answer. `number` is what `confirm` compares. `tiny_jobs` and
+    `tiny_settings` go through every branch of `run`, on the digits that ship with scikit-learn.
     """
 
     name: str

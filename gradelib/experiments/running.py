@@ -213,7 +213,8 @@ def _kind(job: Job) -> tuple[Any, ...]:
 
 
 def _cost(job: Job) -> float:
-    return passes(job["objective"], job["latents"], job.get("fraction", 1.0)) * job["steps"] * len(job.get("betas", [0]))
+    models = len(job.get("betas", [0]))
+    return passes(job["objective"], job["latents"], job.get("fraction", 1.0)) * job["steps"] * models
 
 
 # --- some of it again

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradelib import experiments, objectives, optimisers, posteriors, training
-from gradelib.experiments import mnist_blocks, mnist_objectives, models, rotations, running
+from gradelib.experiments import mnist_blocks, mnist_objectives, models, race, rotations, running
 from gradelib.experiments.provenance import settings_digest
 from gradelib.experiments.store import FOLDER
 from gradelib.likelihoods import Gaussian
@@ -60,7 +60,7 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 @pytest.fixture(scope="module")
 def digits():
-    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks)}
+    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks, race)}
 
 
 FLIPS = [  # where, and which words become which
@@ -97,6 +97,13 @@ BLOCK_FLIPS = [
     (rotations, "turned", "R.mT @ matrices @ R", "R @ matrices @ R.mT"),
     (rotations, "random_rotations", "Q * R", "Q.abs() * R"),
 ]
+RACE_FLIPS = [
+    (optimisers.SOAP, "_move", 'alpha=-group["lr"]', 'alpha=group["lr"]'),
+    (optimisers.SOAP, "_move", 'state["Q_left"] @ ahead', '-state["Q_left"] @ ahead'),
+    (optimisers.SOAP, "_move", 'square"].lerp_(turned.square()', 'square"].lerp_(matrix.square()'),
+    (optimisers, "_turn_bases", "descending=True", "descending=False"),
+    (training, "_grae_column", "math.ceil(fraction * len(x))", "len(x)"),
+]
 
 
 def spoilt(owner, name, right, wrong):
@@ -114,6 +121,7 @@ def spoilt(owner, name, right, wrong):
     [
         *((mnist_objectives, *flip) for flip in FLIPS),
         *((mnist_blocks, *flip) for flip in BLOCK_FLIPS),
+        *((race, *flip) for flip in RACE_FLIPS),
     ],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )

@@ -84,7 +84,9 @@ def test_soap_turns_with_the_axes_of_its_gradients(shape):
     """Which is what Adam does not do."""
     U, V = orthogonal(shape[0], 1), orthogonal(shape[1], 2)
     start, gradients = normal(*shape), [normal(*shape, seed=k) for k in range(3, 11)]
-    plain, turned = (moved(A, G, soap) for A, G in ((start, gradients), (U @ start @ V, [U @ g @ V for g in gradients])))
+    plain, turned = (
+        moved(A, G, soap) for A, G in ((start, gradients), (U @ start @ V, [U @ g @ V for g in gradients]))
+    )
     torch.testing.assert_close(turned, U @ plain @ V, atol=1e-4, rtol=0)
 
 
