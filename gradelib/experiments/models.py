@@ -168,3 +168,17 @@ def _expected_log_prob(
     beyond = torch.stack(draws)
     expected = log_prob + 0.5 * (hessian * q.covariance).sum((-2, -1)) + beyond.mean(0)
     return expected, beyond.mean(-1).std() / math.sqrt(len(beyond))
+
+
+@torch.no_grad()
+def expected_log_prob(model: VAE, x: Tensor, q: Posterior, samples: int, seed: int = 0) -> Tensor:
+    """E_q log p(x | z) in nats without its constant, from `samples` draws: x (examples, n) → (examples).
+
+    Equal seeds give equal noise, so that the difference of two q is more certain than either.
+    """
+    g, J = geometry.linearise(model.decoder, q.mean)
+    log_prob = Gaussian().log_prob(x, g) + _normaliser(x.shape[-1])
+    hessian = geometry.gauss_newton(J, Gaussian().curvature(x, g))
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(samples // 2, *q.mean.shape, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
+    return _expected_log_prob(model, x, q, log_prob, hessian, noise)[0]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradelib import experiments, objectives, optimisers, posteriors, training
-from gradelib.experiments import mnist_blocks, mnist_objectives, models, race, rotations, running
+from gradelib.experiments import learned_covariance, mnist_blocks, mnist_objectives, models, race, rotations, running
 from gradelib.experiments.provenance import settings_digest
 from gradelib.experiments.store import FOLDER
 from gradelib.likelihoods import Gaussian
@@ -60,7 +60,7 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 @pytest.fixture(scope="module")
 def digits():
-    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks, race)}
+    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks, race, learned_covariance)}
 
 
 FLIPS = [  # where, and which words become which
@@ -104,6 +104,15 @@ RACE_FLIPS = [
     (optimisers, "_turn_bases", "descending=True", "descending=False"),
     (training, "_grae_column", "math.ceil(fraction * len(x))", "len(x)"),
 ]
+COVARIANCE_FLIPS = [
+    (learned_covariance, "compare", "model.decoder, h, x - g", "model.decoder, h, g - x"),
+    (learned_covariance, "compare", "beta * q.kl() - models", "beta * q.kl() + models"),
+    (learned_covariance, "compare", "(kept + dropped)", "(kept - dropped)"),
+    (learned_covariance, "compare", "blur - trace", "blur + trace"),
+    (learned_covariance, "compare", "loss(own) - by_formula", "loss(own) + by_formula"),
+    (learned_covariance, "_alike", "- values.log()", "+ values.log()"),
+    (models, "expected_log_prob", "+ _normaliser", "- _normaliser"),
+]
 
 
 def spoilt(owner, name, right, wrong):
@@ -122,6 +131,7 @@ def spoilt(owner, name, right, wrong):
         *((mnist_objectives, *flip) for flip in FLIPS),
         *((mnist_blocks, *flip) for flip in BLOCK_FLIPS),
         *((race, *flip) for flip in RACE_FLIPS),
+        *((learned_covariance, *flip) for flip in COVARIANCE_FLIPS),
     ],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )
