@@ -35,7 +35,7 @@ class Trained:
 
 def passes(objective: str, d: int, fraction: float = 1.0) -> float:
     """Passes through one network that a step takes, where a backward pass counts as two and a tangent as a value."""
-    tangents = {"beta_vae": 0, "grae_column": 1, "grae_bound": d, "grae": d}[objective]
+    tangents = {"beta_vae": 0, "autoencoder": 0, "rae": 1, "grae_column": 1, "grae_bound": d, "grae": d}[objective]
     return 3 + 3 * (1 + fraction * tangents)
 
 

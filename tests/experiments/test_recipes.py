@@ -111,7 +111,6 @@ COVARIANCE_FLIPS = [
     (learned_covariance, "compare", "blur - trace", "blur + trace"),
     (learned_covariance, "compare", "loss(own) - by_formula", "loss(own) + by_formula"),
     (learned_covariance, "_alike", "- values.log()", "+ values.log()"),
-    (models, "expected_log_prob", "+ _normaliser", "- _normaliser"),
 ]
 
 
