@@ -43,7 +43,8 @@ def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
     """Train the model of a job on the training half of `data`, on `device`.
 
     A job says objective, family, block, activation, hidden, latents, beta, seed, noise_seed, steps, learning_rate,
-    optimiser and batch_size. Raises FloatingPointError where the loss stops being finite.
+    optimiser and batch_size, and the options of its objective. Raises FloatingPointError where the loss stops being
+    finite.
     """
     model = networks.mlp_vae(
         data.n,
@@ -67,6 +68,7 @@ def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
         optimiser=job["optimiser"],
         batch_size=job["batch_size"],
         device=device,
+        **{name: job[name] for name in ("codes", "fraction") if name in job},
     )
     last = fit.losses[-max(1, len(fit.losses) // 10) :]
     cost = {

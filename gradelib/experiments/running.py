@@ -213,7 +213,7 @@ def _kind(job: Job) -> tuple[Any, ...]:
 
 
 def _cost(job: Job) -> float:
-    models = len(job.get("betas", [0]))
+    models = len(job.get("betas") or job.get("kinds") or [0])
     return passes(job["objective"], job["latents"], job.get("fraction", 1.0)) * job["steps"] * models
 
 
