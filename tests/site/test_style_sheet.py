@@ -51,7 +51,6 @@ def test_a_page_waits_for_one_file(built_book):
         if page.parent != built_book or page.name != "index.html":  # this one leads on and shows nothing
             sheets = parse(page).select('link[rel="stylesheet"]')
             assert [sheet["href"].rpartition("/")[2] for sheet in sheets] == [style_sheet.STYLE_SHEET], page.name
-            assert parse(page).select('link[rel="preload"]') == [], page.name
 
 
 def test_the_sheet_holds_the_book_and_its_extensions(built_book):
