@@ -46,10 +46,11 @@ gpu: $(INSTALLED)  ## measure on a GPU for at most eight minutes, into gpu.json 
 pages: book  ## measure every page in headless Chromium
 	$(BIN)/python -m benchmarks.page_audit
 
-lint: $(INSTALLED)  ## look at the style and the types of the code
+lint: $(INSTALLED)  ## look at the style and the types of the code, Python and JavaScript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/oxlint --deny-warnings book/_static
 
 clean:  ## remove the built book and the environment
 	rm -rf _build $(VENV)

@@ -19,7 +19,7 @@ from gradelib.marker.exercise import Exercise, Mistake
 from gradelib.marker.language import Formula, Node, Op, ShapeError, UndefinedError, walk
 from gradelib.marker.mutation import mutants
 from gradelib.marker.result import Outcome
-from gradelib.marker.vocabulary import LANGUAGE, sentence
+from gradelib.marker.vocabulary import LANGUAGE, phrase, sentence
 
 Values = Sequence[Any]
 
@@ -37,24 +37,8 @@ class Diagnosis(NamedTuple):
 
 HINTS: dict[str, str] = LANGUAGE["hints"]
 
-# What a mutant of the right answer is called, and what to call it to a learner.
-_MUTATION = {
-    "beta inverted": "beta inverted",
-    "sign of a term": "sign of a term",
-    "dropped term": "dropped term",
-    "beta dropped": "beta dropped",
-    "inverse": "inverse in one place",
-    "order": "order",
-    "transpose": "order",
-    "n for d": "n for d",
-    "mean for sum": "mean for sum",
-    "factor": "one factor",
-    "dropped factor": "dropped factor",
-    "exponent": "exponent",
-    "number": "number",
-    "function": "function",
-    "function dropped": "function dropped",
-}
+# What a mutant of the right answer is called, and what to call it to a learner; of several, the first.
+_MUTATION: dict[str, str] = LANGUAGE["mutations"]
 
 
 def formula_outcome(exercise: Exercise, formula: Formula, seed: int = 0) -> Outcome:
@@ -76,7 +60,7 @@ def _unlike_any(exercise: Exercise, formula: Formula, at: Sequence[Point]) -> Ou
     try:
         value = formula.evaluate(point.values())
     except ShapeError as error:
-        sizes = ", ".join(f"{name} = {size}" for name, size in point.sizes.items())
+        sizes = ", ".join(phrase("size", name=name, size=size) for name, size in point.sizes.items())
         return Outcome("unreadable", sentence("tried_with", text=error, sizes=sizes))
     except UndefinedError as error:
         return Outcome("incorrect", sentence("no_value", text=error))
@@ -268,8 +252,8 @@ def _kind(axes: tuple[int, ...], sizes: Mapping[str, int]) -> str:
     named = {size: name for name, size in sizes.items()}
     words = [named.get(axis, str(axis)) for axis in axes]
     if len(words) == 2:
-        return f"a matrix of size {words[0]} × {words[1]}"
-    return f"a vector of length {words[0]}" if words else "a number"
+        return phrase("matrix_of", rows=words[0], columns=words[1])
+    return phrase("vector", length=words[0]) if words else phrase("number")
 
 
 def dependence_hint(formula: Formula, exercise: Exercise) -> str:

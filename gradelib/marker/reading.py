@@ -33,12 +33,13 @@ from gradelib.marker.language import (
     limit_nodes,
 )
 from gradelib.marker.parser import ascii_text, parse
-from gradelib.marker.vocabulary import LIMITS, shown
+from gradelib.marker.vocabulary import LANGUAGE, LIMITS, shown
 
 _NUMPY_SCALARS = tuple({t for t in np.sctypeDict.values() if issubclass(t, np.number)})
 _PLAIN_NUMBERS = (int, float, fractions.Fraction, decimal.Decimal, mpmath.mpf)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
-_BLANK_TEXT = re.compile(r"[\s.…?_]*|todo|pass|none", re.IGNORECASE)
+_BLANK = LANGUAGE["blank"]
+_BLANK_TEXT = re.compile(rf"[\s{re.escape(_BLANK['signs'])}]*|" + "|".join(_BLANK["words"]), re.IGNORECASE)
 # What an untouched stub is made of: constants, locals that hold them, and `raise NotImplementedError`.
 _STUB = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP", "STORE_FAST", "PRECALL", "PUSH_NULL"}
 _STUB |= {"CALL", "RAISE_VARARGS", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_FAST_BORROW", "CACHE", "COPY", "EXTENDED_ARG"}
@@ -53,7 +54,7 @@ def is_blank(answer: object) -> bool:
     if answer is None or answer is ... or answer is NotImplemented:
         return True
     if type(answer) is str:
-        return _BLANK_TEXT.fullmatch(answer.strip().strip("'\"`“”")) is not None
+        return _BLANK_TEXT.fullmatch(answer.strip().strip(_BLANK["quotes"])) is not None
     if _is_a(answer, list, tuple, set) and len(answer) == 1:  # type: ignore[arg-type]
         return any(entry is ... or entry is None for entry in answer)  # type: ignore[attr-defined]
     if type(answer) is not types.FunctionType:
