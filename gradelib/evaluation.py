@@ -176,6 +176,20 @@ def samples(
     return (likelihood or Gaussian()).mean(model.decoder(z))
 
 
+def unlikeness(a: Tensor, b: Tensor) -> float:
+    """The mean squared distance of row i of a from row i of b, as a share of that of rows i and j ≠ i, all (count, n).
+
+    It is 0 for the same pictures, and about 1 where the pictures of one draw have no more in common than others. Raises
+    ValueError for NaN, different shapes or fewer than two rows.
+    """
+    _check_sets(a, b)
+    _input.same_size(rows_of_a=len(a), rows_of_b=len(b))
+    squared = torch.cdist(a, b).square()
+    same = squared.diagonal()
+    others = (squared.sum() - same.sum()) / (squared.numel() - len(same))
+    return float(same.mean() / others)
+
+
 def classifier(x: Tensor, labels: Tensor, *, width: int = 32, steps: int = 600, seed: int = 0) -> nn.Sequential:
     """A small network trained to tell the classes of x (examples, n) apart by its labels (examples).
 

@@ -310,7 +310,24 @@ def test_random_columns_and_parts_average_to_the_bound_with_the_variance_of_inde
         torch.testing.assert_close(draw(0, columns=3), expected)
 
 
-@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound", "grae_column"])
+def test_the_relatives_are_their_formulas():
+    """Squared error, what half of the codes' price adds, and RAE, whose columns average to the Frobenius norm."""
+    model, beta = make(0, d=3), 0.3
+    h = model.posterior(X).mean
+    error = 0.5 * (X - model.decoder(h)).square().sum(-1).mean() + X.shape[-1] / 2 * math.log(2 * math.pi)
+    plain, rae = training.OBJECTIVES["autoencoder"], training.OBJECTIVES["rae"]
+    code = 0.5 * beta * h.square().sum(-1).mean()
+    torch.testing.assert_close(plain(model, X, None, beta, likelihood=Gaussian()), error)
+    torch.testing.assert_close(plain(model, X, None, beta, likelihood=Gaussian(), codes=0.5), error + code / 2)
+    lengths = geometry.jacobian(model.decoder, h).square().sum(-2)
+    noise = normal(40, 3)
+    drawn = lengths.gather(-1, noise.argmax(-1, keepdim=True)).mean()
+    torch.testing.assert_close(rae(model, X, noise, beta, likelihood=Gaussian()), error + code + 1.5 * drawn)
+    with refused("codes", "from 0 to 1"):
+        training.fit(model, X, beta=beta, objective="autoencoder", codes=2.0)
+
+
+@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound", "grae_column", "rae"])
 def test_the_regulariser_trains_the_decoder(objective):
     """Its gradient in the decoder's weights, against finite differences: a detached Jacobian would not pass."""
     model, noise = make(0, d=3), normal(40, 3)
