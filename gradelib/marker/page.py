@@ -19,23 +19,19 @@ from gradelib.marker.vocabulary import LANGUAGE
 
 _SCALE = 256  # raw numbers are multiples of 1/256
 _DERIVED = ("dim", "eye", "sqrt", "sqrtneg")  # what follows from the sizes, or from another input
-_TABLES = """limits functions binary definitions transparent identities modules same_names meant alike foreign keywords
-lost_backslashes blank instead hints mutations phrases""".split()
 # Sentences about answers that are no text.
 _NOT_IN_THE_PAGE = ("object", "sympy_", "symbol", "no_torch", "wants_function")
+_VERDICT = ("kind", "inputs", "answer", "tolerance", "options", "reasons", "right")
 
 
 def language_data() -> dict[str, Any]:
     """The formula language, cut to what a page needs; where a page says something else than Python, it says that."""
-    sentences = LANGUAGE["sentences"]
-    kept = {code: text for code, text in sentences.items() if not code.startswith(_NOT_IN_THE_PAGE)}
     of_page = LANGUAGE["page"]
-    characters = {name: table for name, table in LANGUAGE["characters"].items() if name != "unicode"}
-    tables = {name: LANGUAGE[name] for name in _TABLES}
+    sentences = {code: text for code, text in LANGUAGE["sentences"].items() if not code.startswith(_NOT_IN_THE_PAGE)}
     return {
-        **tables,
-        "characters": characters,
-        "sentences": kept | of_page["sentences"],
+        **{name: table for name, table in LANGUAGE.items() if name != "page"},
+        "characters": {name: table for name, table in LANGUAGE["characters"].items() if name != "unicode"},
+        "sentences": sentences | of_page["sentences"],
         "states": LANGUAGE["states"] | of_page["states"],
         "spoken": of_page["spoken"],
         "always": ALWAYS,
@@ -45,10 +41,11 @@ def language_data() -> dict[str, Any]:
 def page_data(exercise: Exercise) -> dict[str, Any]:
     """A formula or choice exercise as data that JSON can hold; ValueError for a function exercise.
 
-    Of a formula: its `inputs` and their domains, the right `answer`, the `mistakes` (formula, sentence, and name where it is not the formula), the
-    `sizes` [n, d] of the points, of which the first `compared` decide and all serve the diagnosis, and in `raw`, for
-    each input that is drawn, its numbers times 256 point after point. Of a choice: the texts in the order shown, the
-    indices of the `right` pair and the sentence of each pair. `revision` changes with anything that marks can hang on.
+    Of a formula: its `inputs` and their domains, the right `answer`, the `mistakes` (formula, sentence, and a name if
+    the formula is not its name), the `sizes` [n, d] of the points, of which the first `compared` decide and all serve
+    the diagnosis, and in `raw`, for each input that is drawn, its numbers times 256, point after point. Of a choice:
+    the keys of options and reasons in the order shown, the indices of the `right` pair and the sentence of each pair.
+    `revision` changes with what decides whether an answer is right, and not with the words about it.
     """
     if exercise.choice is not None:
         data = _choice_data(exercise, exercise.choice)
@@ -56,8 +53,8 @@ def page_data(exercise: Exercise) -> dict[str, Any]:
         data = _formula_data(exercise)
     else:
         raise ValueError(f"Exercise {exercise.id} asks for a function, which a page cannot mark.")
-    data = {**data, "maxScore": exercise.max_score}
-    return {**data, "revision": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]}
+    decides = json.dumps([data.get(name) for name in _VERDICT])
+    return {**data, "maxScore": exercise.max_score, "revision": hashlib.sha256(decides.encode()).hexdigest()[:8]}
 
 
 def _formula_data(exercise: Exercise) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Result:
 
     @property
     def points(self) -> float:
-        """The score, under the word that the printed line has for it."""
+        """The same as `score`, which is the name to use; notebooks that were handed out before say `points`."""
         return self.score
 
     def __str__(self) -> str:
