@@ -45,7 +45,7 @@ globalThis.GradeProgress = (() => {
         memory.set(key, value);
         attempt(() => {
           storage.setItem(key, value);
-          memory.delete(key);
+          if (storage.getItem(key) === value) memory.delete(key);
         });
       },
       remove(key) {

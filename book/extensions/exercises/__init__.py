@@ -23,6 +23,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         latex=(nodes.visit_answer_field_latex, None),
     )
     app.add_node(nodes.exercise_list, html=(nodes.visit_exercise_list, nodes.depart_exercise_list))
+    app.add_css_file("marker.css")
     app.add_domain(domain.ExerciseDomain)
     app.add_directive("exercise-overview", overview.ExerciseOverview)
     app.add_post_transform(post_transforms.AnswerFields)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import minify
 import numpy as np
 from docutils import nodes
-from rjsmin import jsmin
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -45,7 +45,7 @@ def write_scripts(app: Sphinx, error: Exception | None) -> None:
         (static / LANGUAGE).write_text(words, encoding="utf-8")
         for name in (PROGRESS, *MARKING[1:]):
             script = (static / name).read_text(encoding="utf-8")
-            (static / name).write_text(jsmin(script), encoding="utf-8")
+            (static / name).write_text(minify.string("application/javascript", script), encoding="utf-8")
 
 
 def add_to_page(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
@@ -61,7 +61,6 @@ def add_to_page(app: Sphinx, name: str, template: str, context: dict[str, Any], 
         return
     if not pages:
         return
-    app.add_css_file("marker.css")
     for script in [PROGRESS, *(MARKING if marks else ())]:
         app.add_js_file(script, loading_method="defer")
     data = page_json(app, name, pages, whole=marks)

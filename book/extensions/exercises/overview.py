@@ -68,8 +68,7 @@ class OverviewLists(_Lists):
     def of_page(self, docname: str) -> list[nodes.Node]:
         posed, number = domain(self.env).posed[docname], self.env.toc_secnumbers.get(docname, {}).get("", ())
         title = f"{'.'.join(map(str, number))} {self.env.titles[docname].astext()}".strip()
-        heading = nodes.rubric("", "", self.reference(title, docname, ""), ids=[anchor_of_page(docname)])
-        heading["heading-level"] = 2
+        heading = nodes.rubric("", "", self.reference(title, docname, ""), ids=[anchor_of_page(docname)], level=2)
         items = self.items(posed)
         for item, anchor in zip(items, dict.fromkeys(one.anchor for one in posed), strict=True):
             item["ids"].append(f"list-{anchor}")  # to which the field of the exercise leads
@@ -83,7 +82,8 @@ class ChapterList(_Lists):
 
     def run(self, **kwargs: Any) -> None:
         exercises, here = domain(self.env), self.env.docname
-        if not (posed := exercises.posed.get(here)) or not isinstance(self.document[0], nodes.section):
+        chapter = next(self.document.findall(nodes.section), None)
+        if not (posed := exercises.posed.get(here)) or chapter is None:
             return
         words = nodes.paragraph("", "Exercises of this chapter", classes=["gl-exercises-title"])
         if exercises.overview:
@@ -91,7 +91,7 @@ class ChapterList(_Lists):
             words += [nodes.Text(" ("), self.reference("all of the book", exercises.overview, to), nodes.Text(")")]
         listed = _listed(self.app, self.items(posed), "Exercises of this chapter")
         listed.insert(0, words)
-        self.document[0].append(listed)
+        chapter.append(listed)
 
 
 def anchor_of_page(docname: str) -> str:
