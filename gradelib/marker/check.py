@@ -73,9 +73,7 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0, run: Run = guard.run
             "Your function needed too much memory, or ended Python itself. How large is its largest tensor?",
         )
     except Exception:
-        outcome = Outcome(
-            "unreadable", "This answer could not be read. Give a formula as text, a number, a tensor or a function."
-        )
+        outcome = Outcome("unreadable", sentence("apology"))
     reached = exercise.max_score if outcome.state == "correct" else 0
     return Result(
         exercise.id, outcome.state, outcome.text, outcome.mistake, reached, exercise.max_score, outcome.read_as

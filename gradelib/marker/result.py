@@ -7,16 +7,12 @@ from html import escape
 from typing import Literal, NamedTuple
 
 from gradelib._colours import VERDICTS
+from gradelib.marker.vocabulary import LANGUAGE, phrase
 
 State = Literal["correct", "incorrect", "unreadable", "unanswered"]
 
-SYMBOLS: dict[State, str] = {"correct": "✓", "incorrect": "✗", "unreadable": "?", "unanswered": "○"}
-WORDS: dict[State, str] = {
-    "correct": "Correct",
-    "incorrect": "Not yet",
-    "unreadable": "Cannot be read",
-    "unanswered": "No answer yet",
-}
+SYMBOLS: dict[State, str] = {state: said["symbol"] for state, said in LANGUAGE["states"].items()}
+WORDS: dict[State, str] = {state: said["word"] for state, said in LANGUAGE["states"].items()}
 _LINE = {"correct": "solid", "incorrect": "double", "unreadable": "dashed", "unanswered": "dotted"}
 
 
@@ -51,7 +47,7 @@ class Result:
 
     @property
     def points(self) -> float:
-        """The score, under the word that the printed line has for it."""
+        """The same as `score`, which is the name to use; notebooks that were handed out before say `points`."""
         return self.score
 
     def __str__(self) -> str:
@@ -62,7 +58,8 @@ class Result:
     def _points(self) -> str:
         if not self.max_score or self.state in ("unanswered", "unreadable"):
             return ""
-        return f" · {self.score:g} of {self.max_score:g} point{'s' if self.max_score != 1 else ''}"
+        unit = "point" if self.max_score == 1 else "points"
+        return " · " + phrase(unit, score=f"{self.score:g}", max_score=f"{self.max_score:g}")
 
     def _repr_html_(self) -> str:
         """A box in the page's own colours: symbol, word and a bar whose line differs as well as its colour."""
