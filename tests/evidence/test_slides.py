@@ -43,6 +43,12 @@ def test_each_quotation_is_on_its_slide(row):
         assert SLIDES.holds(quote, row.where), quote
 
 
+def test_formulas_of_quotations_are_set_as_formulas():
+    rows = [row for book in (LEDGER, ERRATA) for part in book.parts for row in part.rows]
+    for quote in [quote for row in rows for quote in row.quotes] + [quote for quote, _ in LEDGER.announced]:
+        assert "\\" not in re.sub(r"\$\$.*?\$\$|\$.*?\$", "", quote), quote
+
+
 def written(tmp_path: Path, **changes: object) -> Path:
     """A ledger with one row, right but for the changes."""
     row = {
@@ -140,6 +146,7 @@ def test_a_recorded_experiment_says_its_rows_length_controls_and_answer(name):
 
 
 def test_numbers_of_slides_are_read_aloud():
-    assert ledger._numbers((7, 8, 9)) == "7 to 9"
-    assert ledger._numbers((10, 11)) == "10 and 11"
-    assert ledger._numbers((1, 3, 4)) == "1, 3 and 4"
+    assert ledger._place((7,)) == "Slide 7"
+    assert ledger._place((7, 8, 9)) == "Slides 7 to 9"
+    assert ledger._place((10, 11)) == "Slides 10 and 11"
+    assert ledger._place((1, 3, 4)) == "Slides 1, 3 and 4"

@@ -225,7 +225,7 @@ class Ledger(_OfFile):
         anchors = dict.fromkeys(f"row-{name}" for name in ([row.name] if row.name else []) + new)
         first = nodes.container("", *map(self.quoted, row.quotes), ids=list(anchors))
         if row.where:
-            place = f"Slide {_numbers(row.where)}" + f", {row.kind}" * bool(row.kind)
+            place = _place(row.where) + f", {row.kind}" * bool(row.kind)
             first += paragraph(nodes.inline(place, place, classes=["gl-where"]))
         elif row.says:
             first += paragraph(*self.inline(row.says))
@@ -278,7 +278,7 @@ class Announced(_OfFile):
     """The words of the slides that state nothing, in the order of the slides."""
 
     def blocks(self, book: Book) -> list[nodes.Node]:
-        lines = [paragraph(f"Slide {_numbers(where)}: “", *self.inline(quote), "”") for quote, where in book.announced]
+        lines = [paragraph(f"{_place(where)}: “", *self.inline(quote), "”") for quote, where in book.announced]
         return [nodes.bullet_list("", *(nodes.list_item("", line) for line in lines))]
 
 
@@ -311,8 +311,8 @@ def is_equation(name: str) -> bool:
     return name.startswith("eq-")
 
 
-def _numbers(where: tuple[int, ...]) -> str:
-    """1, 2 and 5 to 7."""
+def _place(where: tuple[int, ...]) -> str:
+    """Slide 3; Slides 1, 2 and 5 to 7."""
     runs: list[list[int]] = []
     for number in where:
         if runs and number == runs[-1][-1] + 1:
@@ -320,4 +320,5 @@ def _numbers(where: tuple[int, ...]) -> str:
         else:
             runs.append([number])
     words = [word for run in runs for word in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
-    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+    numbers = " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+    return f"Slide{'s' * (len(where) > 1)} {numbers}"
