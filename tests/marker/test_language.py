@@ -148,7 +148,7 @@ def test_fifty_digits_are_really_fifty() -> None:
         ("(" * 300 + "1" + ")" * 300, "too many brackets"),
         ("1,5", "1.5"),
         ("0,5*beta", "0.5"),
-        ("é", "é"),
+        ("é", "“é” (U+00E9)"),
         ("1/2beta", "(1/2)*beta"),
         ("betas", "beta*s"),
         ("-" * 999 + "1", "too"),
