@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import statistics
 import time
@@ -14,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from benchmarks.timing import Ratio
-from gradelib.classroom import Marker, sandbox_problem, slicing, submission
+from gradelib.classroom import Marker, sandbox_problem
 
 SUBMISSIONS = 12
 _NOTEBOOK = Path(__file__).parent.parent / "book" / "06-optimal-covariance.ipynb"

@@ -17,11 +17,16 @@ from gradelib.marker.diagnosis import formula_outcome
 from gradelib.marker.exercise import Exercise
 from gradelib.marker.language import Formula, UnreadableError
 from gradelib.marker.parser import ascii_text
-from gradelib.marker.reading import choice_text, is_blank, read
+from gradelib.marker.reading import choice_text, is_blank, is_of_gradelib, read
 from gradelib.marker.result import Outcome, Result
 from gradelib.marker.vocabulary import sentence
 
 __all__ = ["Result", "check", "mark"]
+
+# The last answer to each exercise that `check` was given here, stubs aside; nbgrader's cells mark what was told.
+handed_over: dict[str, Any] = {}
+UNREAD = "This answer could not be read. Give a formula as text, a number, a tensor or a function."
+OF_GRADELIB = "This is a function of gradelib itself; write one of your own."
 
 # Calls the trial of a function and ends it after so many seconds, with the exceptions of `guard.run`.
 Run = Callable[[Callable[[], Any], float], Any]
@@ -47,7 +52,12 @@ def check(*arguments: Any, **named: Any) -> Result:
             if near
             else "There is no exercise with this id. The text of the exercise gives its id."
         )
-    return mark(exercises.get(exercise_id), answer)
+    exercise = exercises.get(exercise_id)
+    if not is_blank(answer):
+        handed_over[exercise_id] = answer
+    if is_of_gradelib(answer):
+        return Result(exercise_id, "incorrect", OF_GRADELIB, None, 0, exercise.max_score)
+    return mark(exercise, answer)
 
 
 _SIGNATURE = inspect.Signature([
@@ -73,9 +83,7 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0, run: Run = guard.run
             "Your function needed too much memory, or ended Python itself. How large is its largest tensor?",
         )
     except Exception:
-        outcome = Outcome(
-            "unreadable", "This answer could not be read. Give a formula as text, a number, a tensor or a function."
-        )
+        outcome = Outcome("unreadable", UNREAD)
     reached = exercise.max_score if outcome.state == "correct" else 0
     return Result(
         exercise.id, outcome.state, outcome.text, outcome.mistake, reached, exercise.max_score, outcome.read_as

@@ -17,16 +17,31 @@ import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
 from gradelib.classroom import Limits, Marked, Marker, sandbox_problem
+from gradelib.marker.exercise import Exercise, Mistake
 
 REASON = sandbox_problem()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 LIMITS = Limits(seconds=4, memory=2**29)
+# A teacher's own exercise, in no package; the cells below know its secret word in two pieces only.
+PRIVATE = Exercise(
+    id="price-from-variance",
+    prompt="Which price?",
+    inputs={"m": "pos", "s": "unit"},
+    answer="m*s/(1 - s)",
+    mistakes=(Mistake("s/(1 - s)", "zq73: does the price stay?"),),
+)
 
 
 @pytest.fixture(scope="module")
 def marker() -> Iterator[Marker]:
     with Marker(ASKED, seed=20261122, limits=LIMITS) as warm:
+        yield warm
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[Marker]:
+    with Marker([*ASKED, PRIVATE], seed=20261122, limits=LIMITS) as warm:
         yield warm
 
 
@@ -108,7 +123,7 @@ def test_no_network(marker: Marker, benign: Path) -> None:
 
 def test_an_endless_loop_ends_and_keeps_what_was_answered(marker: Marker, benign: Path) -> None:
     marked = attack(marker, benign, FORMULA, "check('optimal-variances', ...)\nwhile True: pass")
-    assert marked.problem == "The notebook was still running in its code cell 3 after 4 seconds."
+    assert marked.problem == "Code cell 3 was still running after 4 seconds of computing; it was interrupted."
     assert marked.marks[0]
     assert marked.marks[1].state == "unanswered"
 
@@ -117,7 +132,7 @@ def test_endless_output_goes_nowhere(marker: Marker, benign: Path) -> None:
     marked = attack(
         marker, benign, FORMULA + "\nimport os\nwhile True:\n    print('x' * 10**6)\n    os.write(2, b'y' * 10**6)"
     )
-    assert "still running in its code cell 2" in marked.problem
+    assert "Code cell 2 was still running" in marked.problem
     assert marked.marks[0]
 
 
@@ -147,7 +162,7 @@ while True:
     time.sleep(1)"""  # fmt: skip
     start = time.monotonic()
     marked = attack(marker, benign, cell)
-    assert marked.problem == "The notebook needed more memory than a submission may have, and was stopped."
+    assert marked.problem == "Code cell 2 needed more memory than a submission may have, and was stopped."
     assert time.monotonic() - start < LIMITS.seconds + 20
     assert marked.marks[0]
 
@@ -219,7 +234,7 @@ def test_nothing_outside_can_be_written(marker: Marker, benign: Path) -> None:
     assert finds(marker, benign, *lines) == "[]"
 
 
-def test_neither_the_answers_nor_other_submissions_can_be_read(marker: Marker, benign: Path) -> None:
+def test_neither_other_files_nor_other_submissions_can_be_read(marker: Marker, benign: Path) -> None:
     import gradelib
 
     other = hand_in(benign, SET_UP, FORMULA, name="grace")
@@ -229,182 +244,72 @@ def test_neither_the_answers_nor_other_submissions_can_be_read(marker: Marker, b
         benign,
         here / "exercises/chapter06.py",
         here.parent / "book",
-        here / "marker/check.py",
+        Path(__file__),
         Path.home() / ".bashrc",
     ]
-    paths += [
-        Path("/etc/passwd"),
-        Path("/etc/shadow"),
-        Path("/proc/1/environ"),
-        Path("/proc/1/mem"),
-        Path("/proc/kcore"),
-    ]
+    paths += map(Path, ("/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/1/mem", "/proc/kcore"))
     lines = [f"attempt({str(p)!r}, lambda: os.path.isdir({str(p)!r}) and os.listdir({str(p)!r}))" for p in paths]
     lines += [f"attempt({str(p)!r}, lambda: open({str(p)!r}, 'rb').read(1))" for p in paths]
     lines += [
-        "import gradelib",
-        "attempt('loaded', lambda: [m for m in sys.modules if 'exercises' in m or 'judge' in m or 'diagnosis' in m])",
-        "attempt('exercises', lambda: __import__('gradelib.exercises', fromlist=['get']).get('opt-var-1d'))",
+        "attempt('judge', lambda: [m for m in sys.modules if m.startswith('gradelib.classroom.judge')])",
         "opened = '/proc/self/fd/'",
         "attempt('files', lambda: [n for n in os.listdir(opened) if int(n) > 3 and os.path.exists(opened + n)])",
         "attempt('processes', lambda: {int(n) for n in os.listdir('/proc') if n.isdigit()} - {1, os.getpid()})",
         "attempt('environment', lambda: {*os.environ} & {'SECRET_OF_THE_JUDGE', 'VIRTUAL_ENV', 'PYTEST_CURRENT_TEST'})",
-        "def search(start):",
-        "    for folder, _, names in os.walk(start, followlinks=False):",
-        "        for name in names:",
-        "            if name in ('chapter06.py', 'check.py', 'judge.json') and 'figures' not in folder: yield folder",
-        "attempt('search', lambda: [f for top in ('/packages/book', '/packages/0/gradelib') for f in search(top)])",
-        "import gc",
-        "attempt('heap', lambda: [o for o in gc.get_objects() if type(o).__name__ in ('Exercise', 'Mistake')])",
     ]
     assert finds(marker, benign, *lines) == "[]"
 
 
-def test_nobody_else_can_be_killed_or_traced(marker: Marker, benign: Path) -> None:
-    assert finds(
-        marker,
-        benign,
-        "attempt('first', lambda: os.kill(1, signal.SIGKILL) or time.sleep(.1) or False)",
-        "attempt('first, politely', lambda: [os.kill(1, n) for n in range(1, 32) if n not in (9, 19)] and False)",
-        "libc = ctypes.CDLL(None)",
-        "attempt('trace', lambda: libc.ptrace(16, 1, 0, 0) == 0)",
-        "attempt('memory', lambda: open('/proc/1/mem', 'rb'))",
-        "attempt('namespace', lambda: libc.unshare(0x10000000) == 0)",
-        "attempt('root', lambda: os.setuid(0) is None)",
-        "attempt('power', lambda: open('/proc/self/status').read().split('CapEff:')[1].split()[0].strip('0'))",
-        "attempt('more files', lambda: __import__('resource').setrlimit(7, (10**5, 10**5)) is None)",
-    ) == "[]"  # fmt: skip
+KEY = """
+import gc, re
+from gradelib import exercises
+name = "price-from" + "-variance"
 
+def in_memory(pattern):
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as file:
+        for line in maps:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if " rw" in line and end - start < 2**28:
+                try:
+                    file.seek(start)
+                    if re.search(pattern, file.read(end - start)): return True
+                except OSError:
+                    pass
 
-def test_killing_everything_kills_only_oneself(marker: Marker, benign: Path) -> None:
-    kill = "import os\nfor who in (os.getppid(), -1, 0):\n    try: os.kill(who, 9)\n    except OSError: pass"
-    marked = attack(marker, benign, FORMULA + "\n" + kill)
-    assert "Python itself ended in code cell 2" in marked.problem
-    assert marked.marks[0]
+def in_files(pattern):
+    for top in ("/packages/book", "/tmp", "/dev/shm"):
+        for folder, _, names in os.walk(top):
+            for path in [os.path.join(folder, one) for one in names if one.endswith((".py", ".json"))]:
+                if os.path.getsize(path) < 10**5 and re.search(pattern, open(path, "rb").read()): return True
 
-
-# The pipe
-
-
-FORGERIES = {
-    "a mark": """{"check": "opt-var-1d", "answer": {"state": "correct", "points": 1}}""",
-    "a verdict": """{"state": "correct", "text": "That is right.", "mistake": None, "points": 9}""",
-    "an exercise that nobody asked for": """{"check": "opt-cov", "answer": {"text": "1"}}""",
-    "a function that is none": """{"check": "opt-var-1d", "answer": {"function": 3}}""",
-    "a strange function": """{"check": "opt-var-1d", "answer": {"function": {"module": "x", "parameters": [[1]]}}}""",
-    "a text that is none": """{"check": "opt-var-1d", "answer": {"text": [1]}}""",
-    "no answer": """{"check": "opt-var-1d"}""",
-    "a list": "[]",
-    "a cell that is none": """{"cell": "x"}""",
-    "an end that is none": """{"done": "yes"}""",
-    "nothing known": """{"x": 1}""",
-}
-SEND = """
-import json, os, struct
-def send(raw):
-    os.write(3, struct.pack('<I', len(raw)) + raw)
+attempt("the book's key in memory", lambda: in_memory(rb"norm2[(]h[)] - d - logde[t]"))
+attempt("the book's key in files", lambda: in_files(rb"norm2[(]h[)] - d - logde[t]"))
+attempt("key in memory", lambda: in_memory(rb"zq7[3]: do"))
+attempt("key in files", lambda: in_files(rb"zq7[3]: do"))
+attempt("key as an object", lambda: [o for o in gc.get_objects() if type(o).__name__ == "Exercise" and o.id == name])
+attempt("its name", lambda: name in exercises.ids())
 """
 
 
-@pytest.mark.parametrize("name", FORGERIES)
-def test_a_forged_message_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
-    cell = (
-        f"{SEND}\nsend(json.dumps({FORGERIES[name]}).encode())\nsend(b'{{\"done\": true}}')\nimport time; time.sleep(9)"
-    )
-    marked = attack(marker, benign, cell + '\ncheck("opt-var-1d", "1")')
-    assert sum(mark.score for mark in marked.marks) == 0
-    assert {mark.state for mark in marked.marks} <= {"unanswered", "unreadable", "incorrect"}
+def test_the_key_of_a_teachers_own_exercise_is_not_inside(private: Marker, benign: Path) -> None:
+    found = finds(private, benign, f'check("{PRIVATE.id}", "s/(1 - s)")', *KEY.splitlines())
+    assert found == """["the book's key in memory", "the book's key in files"]"""
 
 
-GARBAGE = {
-    "noise": "os.write(3, os.urandom(5000))",
-    "a huge length": "os.write(3, b'\\xff\\xff\\xff\\x7f' + b'x' * 1000)",
-    "half a message": "os.write(3, struct.pack('<I', 100) + b'{')\nos._exit(0)",
-    "deep": "send(b'[' * 10**5)",
-    "not a number": "send(b'{\"cell\": NaN}')",
-    "a long number": "send(b'{\"cell\": ' + b'9' * 10**5 + b'}')",
-    "not text": "send(b'\\xff\\xfe')",
-    "a flood": "while True: send(b'{\"cell\": 1}')",
-    "a pickle": "import pickle\nsend(pickle.dumps({'check': 1}))",
-    "a closed pipe": "os.close(3)\nimport time; time.sleep(9)",
-}
-
-
-@pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_ends_only_its_sender(marker: Marker, benign: Path, name: str) -> None:
-    marked = attack(marker, benign, FORMULA, SEND + GARBAGE[name] + "\n" + FUNCTION)
-    assert ("Python itself ended" if name in ("half a message", "a closed pipe") else "no message of") in marked.problem
-    assert marked.marks[0]  # what was handed over before
-    assert not marked.marks[1]
-
-
-LIES = {
-    "silence": "time.sleep(99)",
-    "noise": "os.write(sockets()[-1], os.urandom(10**4))",
-    "an end": "os._exit(0)",
-    "a wrong shape": "say({'value': {'tensor': {'shape': [10**9] * 16}, 'dtype': 'float64'}, 'changed': []})",
-    "a negative shape": "say({'value': {'tensor': {'shape': [-1], 'bytes': ''}, 'dtype': 'float64'}, 'changed': []})",
-    "too few bytes": "say({'value': {'tensor': {'shape': [3], 'bytes': 'AAAA'}, 'dtype': 'float64'}, 'changed': []})",
-    "a strange type": "say({'value': {'tensor': {'shape': []}, 'dtype': '__class__', 'device': 'cpu'}, 'changed': []})",
-    "code for a type": "say({'value': {'other': 'x' * 10**5}, 'changed': []})",
-    "a strange error": "say({'raised': {'kind': 3}})",
-    "far positions": "say({'value': {'nothing': 'None'}, 'changed': [10**9]})",
-}
-
-
-@pytest.mark.parametrize("name", LIES)
-def test_a_function_that_answers_for_itself_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
-    cell = f"""{SEND}
-import time
-def sockets():
-    return [int(n) for n in os.listdir('/proc/self/fd') if int(n) > 2 and os.path.exists(f'/proc/self/fd/{{n}}')]
-def say(message):
-    raw = json.dumps(message).encode()
-    for number in sockets():
-        try: os.write(number, struct.pack('<I', len(raw)) + raw)
-        except OSError: pass
-    time.sleep(9)
-def optimal_variances(J, curvature, beta):
-    {LIES[name]}
-    return J
-check('optimal-variances', optimal_variances)"""
-    marked = attack(marker, benign, FORMULA, cell)
-    assert not marked.marks[1]
-    assert marked.marks[1].score == 0
-    assert len(marked.marks[1].text) < 500
-    assert marked.marks[0]
-
-
-def test_the_recorder_in_the_sandbox_decides_nothing(marker: Marker, benign: Path) -> None:
-    """Patching all that can be found there changes no verdict."""
+def test_no_verdict_on_a_teachers_own_exercise_comes_back(private: Marker, benign: Path) -> None:
+    """All that `check` tells is the same for right and wrong, and the judge's marks differ."""
     cell = """
-import gc, sys, builtins, torch, gradelib
-from gradelib.classroom import protocol, runner
-for module in [m for n, m in sys.modules.items() if n.startswith("gradelib")]:
-    for name in ("mark", "check", "equivalent", "known_mistake", "is_blank"):
-        if hasattr(module, name): setattr(module, name, lambda *a, **k: True)
-torch.equal = torch.isfinite = lambda *_: True
-gradelib.check = lambda *_: True
-class Yes(float):
-    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = lambda *_: True
-runner._serialized = lambda *_: {"text": "beta/w**2"}
-check("opt-var-1d", "1")
-check("optimal-variances", lambda J, curvature, beta: Yes(1))"""
-    marked = attack(marker, benign, cell)
-    assert [bool(mark) for mark in marked.marks] == [False, False]
-
-
-def test_no_verdict_comes_back(marker: Marker, benign: Path) -> None:
-    """All that `check` tells, and all that is sent to the learner's process, is the same for right and wrong."""
-    cell = """
-class Spy:
-    def __init__(self, answer): self.result = check("opt-var-1d", answer)
-spies = [Spy("beta/(beta + w**2)"), Spy("1")]
-same = len({(repr(s.result), bool(s.result), *map(str, vars(s.result))) for s in spies}) == 1
+def told_by(answer):
+    result = check("price-from-variance", answer)
+    return repr(result), bool(result), *map(str, vars(result).items()), result.points, result.state
+same = told_by("m*s/(1 - s)") == told_by("1")
 def told(w, beta):
-    raise RuntimeError(f"got [{same}]")
+    raise RuntimeError(f"got [{same}, {bool(check('price-from-variance', '2'))}]")
 check("opt-var-1d", told)"""
-    assert "got [True]" in attack(marker, benign, cell).marks[0].text
+    marked = attack(private, benign, cell, f'check("{PRIVATE.id}", "s/(1 - s)")')
+    assert "got [True, True]" in marked.marks[0].text
+    assert marked.marks[2].text == PRIVATE.mistakes[0].hint
+    assert attack(private, benign, f'check("{PRIVATE.id}", "m/(1/s - 1)")').marks[2]
 
 
 # Hostile answers
