@@ -25,7 +25,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradelib.classroom import isolation
+from gradelib.classroom import isolation, seccomp
 
 _CHANNEL = 3  # the one open file of a learner's process
 _PRELOADED = (
@@ -43,6 +43,8 @@ def main(control_file: int) -> None:
     """Serve the judge until it is gone. Called by the command line that `gradelib.classroom.sandbox` makes."""
     control = socket.socket(fileno=control_file)
     setting = json.loads(control.recv(65536))
+    if setting["sandbox"]:
+        seccomp.own_filter()
     if setting["warm"]:
         _preload()
     control.sendall(b"ready\n")

@@ -49,6 +49,9 @@ class _Shell(InteractiveShell):
     def ask_exit(self) -> None:
         """`exit` in a cell ends the session of a terminal; a notebook goes on with its next cell."""
 
+    def enable_gui(self, gui: str | None = None) -> None:
+        """What `%matplotlib` calls, with whatever a backend needs; there is no window here."""
+
     @contextlib.contextmanager
     def _tee(self, channel: str) -> Iterator[None]:
         """IPython 9 keeps all that is printed in its history, without a limit; here nobody reads it."""

@@ -59,8 +59,8 @@ def sandbox_problem() -> str | None:
     """One sentence on why the sandbox cannot be made here, or None where it can."""
     if sys.platform != "linux":
         return f"The sandbox needs Linux, and this is {platform.system()}."
-    if platform.machine() not in seccomp.KNOWN_MACHINES:
-        return f"The sandbox knows x86-64 and ARM64 machines only, and this is {platform.machine()}."
+    if reason := seccomp.problem():
+        return reason
     for program, package in (("bwrap", "bubblewrap"), ("setpriv", "util-linux")):
         if shutil.which(program) is None:
             return f"The sandbox needs the program {program}; install the package {package}, for example with apt."

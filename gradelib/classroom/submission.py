@@ -65,8 +65,9 @@ def cells_of(content: bytes) -> tuple[Cell, ...]:
     tagged = any("exercise" in tags for _, _, tags in found)
     cells = []
     for number, source, tags in found:
-        solution = "solution" in tags or source.startswith(_SOLUTION_TITLE)
-        cells.append(Cell(number, source, solution, not solution and (not tagged or "exercise" in tags)))
+        exercise = "exercise" in tags
+        solution = "solution" in tags or (source.startswith(_SOLUTION_TITLE) and not exercise)
+        cells.append(Cell(number, source, solution, exercise if tagged else not solution))
     return tuple(cells)
 
 

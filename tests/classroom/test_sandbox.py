@@ -296,6 +296,140 @@ def test_the_key_of_a_teachers_own_exercise_is_not_inside(private: Marker, benig
     assert found == """["the book's key in memory", "the book's key in files"]"""
 
 
+def test_nobody_else_can_be_killed_or_traced(marker: Marker, benign: Path) -> None:
+    assert finds(
+        marker,
+        benign,
+        "attempt('first', lambda: os.kill(1, signal.SIGKILL) or time.sleep(.1) or False)",
+        "attempt('first, politely', lambda: [os.kill(1, n) for n in range(1, 32) if n not in (9, 19)] and False)",
+        "libc = ctypes.CDLL(None)",
+        "attempt('trace', lambda: libc.ptrace(16, 1, 0, 0) == 0)",
+        "attempt('memory', lambda: open('/proc/1/mem', 'rb'))",
+        "attempt('namespace', lambda: libc.unshare(0x10000000) == 0)",
+        "attempt('root', lambda: os.setuid(0) is None)",
+        "attempt('power', lambda: open('/proc/self/status').read().split('CapEff:')[1].split()[0].strip('0'))",
+        "attempt('more files', lambda: __import__('resource').setrlimit(7, (10**5, 10**5)) is None)",
+    ) == "[]"  # fmt: skip
+
+
+def test_killing_everything_kills_only_oneself(marker: Marker, benign: Path) -> None:
+    kill = "import os\nfor who in (os.getppid(), -1, 0):\n    try: os.kill(who, 9)\n    except OSError: pass"
+    marked = attack(marker, benign, FORMULA + "\n" + kill)
+    assert "Python itself ended in code cell 2" in marked.problem
+    assert marked.marks[0]
+
+
+# The pipe
+
+
+FORGERIES = {
+    "a mark": """{"check": "opt-var-1d", "answer": {"state": "correct", "points": 1}}""",
+    "a verdict": """{"state": "correct", "text": "That is right.", "mistake": None, "points": 9}""",
+    "an exercise that nobody asked for": """{"check": "opt-cov", "answer": {"text": "1"}}""",
+    "a function that is none": """{"check": "opt-var-1d", "answer": {"function": 3}}""",
+    "a strange function": """{"check": "opt-var-1d", "answer": {"function": {"module": "x", "parameters": [[1]]}}}""",
+    "a text that is none": """{"check": "opt-var-1d", "answer": {"text": [1]}}""",
+    "no answer": """{"check": "opt-var-1d"}""",
+    "a list": "[]",
+    "a cell that is none": """{"cell": "x"}""",
+    "an end that is none": """{"done": "yes"}""",
+    "nothing known": """{"x": 1}""",
+}
+SEND = """
+import json, os, struct
+def send(raw):
+    os.write(3, struct.pack('<I', len(raw)) + raw)
+"""
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_message_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
+    cell = (
+        f"{SEND}\nsend(json.dumps({FORGERIES[name]}).encode())\nsend(b'{{\"done\": true}}')\nimport time; time.sleep(9)"
+    )
+    marked = attack(marker, benign, cell + '\ncheck("opt-var-1d", "1")')
+    assert sum(mark.score for mark in marked.marks) == 0
+    assert {mark.state for mark in marked.marks} <= {"unanswered", "unreadable", "incorrect"}
+
+
+GARBAGE = {
+    "noise": "os.write(3, os.urandom(5000))",
+    "a huge length": "os.write(3, b'\\xff\\xff\\xff\\x7f' + b'x' * 1000)",
+    "half a message": "os.write(3, struct.pack('<I', 100) + b'{')\nos._exit(0)",
+    "deep": "send(b'[' * 10**5)",
+    "not a number": "send(b'{\"cell\": NaN}')",
+    "a long number": "send(b'{\"cell\": ' + b'9' * 10**5 + b'}')",
+    "not text": "send(b'\\xff\\xfe')",
+    "a flood": "while True: send(b'{\"cell\": 1}')",
+    "a pickle": "import pickle\nsend(pickle.dumps({'check': 1}))",
+    "a closed pipe": "os.close(3)\nimport time; time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_ends_only_its_sender(marker: Marker, benign: Path, name: str) -> None:
+    marked = attack(marker, benign, FORMULA, SEND + GARBAGE[name] + "\n" + FUNCTION)
+    assert ("Python itself ended" if name in ("half a message", "a closed pipe") else "no message of") in marked.problem
+    assert marked.marks[0]  # what was handed over before
+    assert not marked.marks[1]
+
+
+LIES = {
+    "silence": "time.sleep(99)",
+    "noise": "os.write(sockets()[-1], os.urandom(10**4))",
+    "an end": "os._exit(0)",
+    "a wrong shape": "say({'value': {'tensor': {'shape': [10**9] * 16}, 'dtype': 'float64'}, 'changed': []})",
+    "a negative shape": "say({'value': {'tensor': {'shape': [-1], 'bytes': ''}, 'dtype': 'float64'}, 'changed': []})",
+    "too few bytes": "say({'value': {'tensor': {'shape': [3], 'bytes': 'AAAA'}, 'dtype': 'float64'}, 'changed': []})",
+    "a strange type": "say({'value': {'tensor': {'shape': []}, 'dtype': '__class__', 'device': 'cpu'}, 'changed': []})",
+    "code for a type": "say({'value': {'other': 'x' * 10**5}, 'changed': []})",
+    "a strange error": "say({'raised': {'kind': 3}})",
+    "far positions": "say({'value': {'nothing': 'None'}, 'changed': [10**9]})",
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_function_that_answers_for_itself_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
+    cell = f"""{SEND}
+import time
+def sockets():
+    return [int(n) for n in os.listdir('/proc/self/fd') if int(n) > 2 and os.path.exists(f'/proc/self/fd/{{n}}')]
+def say(message):
+    raw = json.dumps(message).encode()
+    for number in sockets():
+        try: os.write(number, struct.pack('<I', len(raw)) + raw)
+        except OSError: pass
+    time.sleep(9)
+def optimal_variances(J, curvature, beta):
+    {LIES[name]}
+    return J
+check('optimal-variances', optimal_variances)"""
+    marked = attack(marker, benign, FORMULA, cell)
+    assert not marked.marks[1]
+    assert marked.marks[1].score == 0
+    assert len(marked.marks[1].text) < 500
+    assert marked.marks[0]
+
+
+def test_the_recorder_in_the_sandbox_decides_nothing(marker: Marker, benign: Path) -> None:
+    """Patching all that can be found there changes no verdict."""
+    cell = """
+import gc, sys, builtins, torch, gradelib
+from gradelib.classroom import protocol, runner
+for module in [m for n, m in sys.modules.items() if n.startswith("gradelib")]:
+    for name in ("mark", "check", "equivalent", "known_mistake", "is_blank"):
+        if hasattr(module, name): setattr(module, name, lambda *a, **k: True)
+torch.equal = torch.isfinite = lambda *_: True
+gradelib.check = lambda *_: True
+class Yes(float):
+    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = lambda *_: True
+runner._serialized = lambda *_: {"text": "beta/w**2"}
+check("opt-var-1d", "1")
+check("optimal-variances", lambda J, curvature, beta: Yes(1))"""
+    marked = attack(marker, benign, cell)
+    assert [bool(mark) for mark in marked.marks] == [False, False]
+
+
 def test_no_verdict_on_a_teachers_own_exercise_comes_back(private: Marker, benign: Path) -> None:
     """All that `check` tells is the same for right and wrong, and the judge's marks differ."""
     cell = """
