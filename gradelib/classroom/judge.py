@@ -58,7 +58,7 @@ class _Session:
     """What one run of a notebook has said so far."""
 
     cells: Mapping[int, Cell]
-    budget: Budget
+    seconds: float
     answers: dict[str, _Answer] = field(default_factory=dict)
     in_solutions: set[str] = field(default_factory=set)
     posed: set[str] = field(default_factory=set)
@@ -68,6 +68,9 @@ class _Session:
     messages: int = 0
     interrupts: list[str] = field(default_factory=list)
     ended: str | None = None  # why the run came to no end of its own
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(self.seconds)
 
 
 @dataclass
@@ -181,20 +184,16 @@ class Marker:
 
         Of a run that was cut short only the answers in its last cell are marked: the next one gives the others again.
         """
-        session = _Session({cell.number: cell for cell in cells}, Budget(self._limits.seconds))
+        session = _Session({cell.number: cell for cell in cells if cell.number not in left_out}, self._limits.seconds)
         end, lifeline = self._begin()
         try:
             with end, lifeline:
-                self._receive_answers(session, end, lifeline, [c for c in cells if c.number not in left_out])
+                self._receive_answers(session, end, lifeline)
                 findings.problems += [*session.interrupts, *([session.ended] if session.ended else [])]
-                last = (
-                    session.ended is None
-                    or len(left_out) == _MOST_INTERRUPTS
-                    or session.cell >= max(session.cells, default=0)
-                )
+                last = not _goes_on(session, left_out)
                 for name, answer in session.answers.items():
                     if last or answer.cell == session.cell:
-                        findings.note(answer.cell, self._mark_exercise(name, answer, findings), _raw(answer))
+                        findings.note(answer.cell, self._mark_exercise(name, answer, session, findings), _raw(answer))
                 if last and not session.ended and _reported(lifeline, session.budget) == "memory":
                     findings.problems.append("Its functions needed more memory than a submission may have.")
                 return session
@@ -213,12 +212,10 @@ class Marker:
 
     # Running the cells
 
-    def _receive_answers(
-        self, session: _Session, end: socket.socket, lifeline: socket.socket, cells: Sequence[Cell]
-    ) -> None:
+    def _receive_answers(self, session: _Session, end: socket.socket, lifeline: socket.socket) -> None:
         """Take in what the submission says until it has run all its cells, or until it is stopped."""
-        channel, about = Channel(end), self._about_exercises()
-        task = {"cells": [(cell.number, cell.source) for cell in cells], "asked": about, "seconds": guard.SECONDS}
+        channel, cells = Channel(end), [(cell.number, cell.source) for cell in session.cells.values()]
+        task = {"cells": cells, "asked": self._about_exercises(), "seconds": guard.SECONDS}
         word = None
         try:
             channel.send(task, time.monotonic() + _MESSAGE_SECONDS)
@@ -249,7 +246,10 @@ class Marker:
         if session.messages > _MOST_MESSAGES:
             raise ProtocolError
         if "cell" in message:
-            session.cell = _cell(message["cell"], session)
+            cell = _cell(message["cell"], session)
+            if cell <= session.cell:
+                raise ProtocolError
+            session.cell = cell
             session.budget.begin_cell()
         elif "failed" in message:
             words = one_line(expect(message.get("error"), str), _MOST_WORDS)
@@ -295,8 +295,10 @@ class Marker:
 
     # Trying the answers
 
-    def _mark_exercise(self, name: str, answer: _Answer, findings: _Findings) -> Result:
+    def _mark_exercise(self, name: str, answer: _Answer, session: _Session, findings: _Findings) -> Result:
         exercise = self._exercises[name]
+        if "blank" in answer.data and name in session.in_solutions:
+            return Result(exercise.id, "unanswered", _IN_SOLUTION, None, 0, exercise.max_score)
         try:
             return self._mark_answer(exercise, answer)
         except ChannelError:
@@ -332,7 +334,7 @@ def _known(asked: Sequence[str | Exercise] | None) -> list[Exercise]:
 
 def _goes_on(session: _Session, left_out: set[int]) -> bool:
     """Whether the notebook is to be run again without the cell that ended this run."""
-    rest = any(number > session.cell for number in session.cells)
+    rest = session.cell > 0 and any(number > session.cell for number in session.cells)
     return session.ended is not None and rest and len(left_out) < _MOST_INTERRUPTS
 
 

@@ -46,7 +46,14 @@ _SOCKETS = """
     getsockopt setsockopt
 """
 ALLOWED = tuple(f"{_FILES} {_MEMORY} {_PROCESSES} {_SIGNALS_AND_TIME} {_SOCKETS}".split())
-_REQUESTS = (termios.TCGETS, termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX, termios.FIONCLEX, termios.TIOCGWINSZ)
+# What a program asks of its files, and what a shell command of IPython's needs for its pseudo-terminal. Not among them
+# is TIOCSTI, which types into a terminal.
+_REQUESTS = (
+    *(termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.TIOCSWINSZ),
+    *(termios.TIOCGPGRP, termios.TIOCSPGRP, termios.TIOCSCTTY, termios.TIOCNOTTY),
+    *(termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX, termios.FIONCLEX),
+    *(0x80045430, 0x40045431, 0x5441),  # TIOCGPTN, TIOCSPTLCK and TIOCGPTPEER, which Python has no names for
+)
 _UNKNOWN = -1  # what libseccomp says of a name that it does not know
 _ANY_NAMESPACE = 0x7E020000  # all CLONE_NEW… flags
 
