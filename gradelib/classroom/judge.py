@@ -160,7 +160,7 @@ class Marker:
         posed = {*submission.posed(cells, [*self._exercises, *exercises.ids()]), *session.posed}
         asked = [one for one in self._exercises.values() if one.id in posed or not self._by_themselves]
         problems = findings.problems + self._misspelt(session, findings)
-        silent = not problems and not findings.marks and not session.failed and not posed & {one.id for one in asked}
+        silent = not problems and not findings.marks and not posed & {one.id for one in asked}
         if silent or not asked:
             raise submission.SubmissionError(_nothing_asked(session, posed))
         problem = " ".join(problems) or None
@@ -404,6 +404,8 @@ def _nothing_asked(session: _Session, posed: set[str]) -> str:
     if name := next(iter([*session.unknown, *sorted(posed)]), None):
         near = _did_you_mean(name, "; is it another chapter's notebook?")
         return f"This notebook checks none of the exercises asked for, but “{one_line(name)}”{near}"
+    for cell, why in session.failed.items():
+        return f"No answer was reached: code cell {cell} stopped with {why}."
     return "This notebook never calls check, so there is nothing to mark."
 
 

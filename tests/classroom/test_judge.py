@@ -293,8 +293,12 @@ FILES = {
     "folder": (lambda folder: folder, "This is a folder."),
     "missing": (lambda folder: folder / "none.ipynb", "The file cannot be opened: No such file or directory."),
     "no check": (lambda folder: hand_in(folder, "print(1)"), "never calls check"),
-    "another chapter": (lambda folder: hand_in(folder, 'check("kl-diag", "0")'), "“kl-diag”; is it another chapter's"),
-    "misspelt": (lambda folder: hand_in(folder, 'check("opt-var1d", "0")'), "did you mean “opt-var-1d”?"),
+    "nothing but errors": (lambda folder: hand_in(folder, 'look("a", "0")'), "code cell 1 stopped with “NameError”"),
+    "another chapter": (
+        lambda folder: hand_in(folder, SET_UP, 'check("kl-diag", "0")'),
+        "“kl-diag”; is it another chapter's",
+    ),
+    "misspelt": (lambda folder: hand_in(folder, SET_UP, 'check("opt-var1d", "0")'), "did you mean “opt-var-1d”?"),
 }
 
 
