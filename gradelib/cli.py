@@ -1,4 +1,4 @@
-"""The command line: `gradelib grade`, `gradelib experiment`, `gradelib assignment`."""
+"""The command line: `gradelib grade`, `check`, `bank`, `assignment` and `experiment`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import NoReturn
 from gradelib import __version__
 from gradelib._names import one_of
 from gradelib.classroom import assignment, grade
+from gradelib.exercises import command as bank
 from gradelib.experiments import command as experiment
 
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130  # exit codes: what a shell expects of a failure, a wrong call and Ctrl-C
@@ -50,7 +51,7 @@ def _run(arguments: list[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"gradelib {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (grade, experiment, assignment):
+    for module in (grade, experiment, assignment, bank):
         module.register(commands)
     for command in commands.choices.values():
         command.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")

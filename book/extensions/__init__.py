@@ -16,6 +16,7 @@ PARTS = (
     "page.accessibility",
     "page.offline",
     "page.fonts",
+    "page.style_sheet",
     "page.pruning",
     "evidence",
     "page.tooltips",

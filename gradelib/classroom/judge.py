@@ -27,9 +27,10 @@ from gradelib.classroom.protocol import (
 from gradelib.classroom.sandbox import ForkServer, Limits, SandboxError, sandbox_problem
 from gradelib.classroom.submission import Cell
 from gradelib.marker import guard
-from gradelib.marker.check import OF_GRADELIB, UNREAD, mark
+from gradelib.marker.check import OF_GRADELIB, mark
 from gradelib.marker.exercise import Exercise
 from gradelib.marker.result import Result, State
+from gradelib.marker.vocabulary import sentence
 
 _MOST_MESSAGES = 100_000
 _MOST_INTERRUPTS = 3  # of cells, and as many runs without a cell that ended Python or could not be interrupted
@@ -311,8 +312,8 @@ class Marker:
         if "blank" in data:
             return mark(exercise, None)
         if "unreadable" in data:
-            text = UNREAD if data["unreadable"] is None else expect(data["unreadable"], str)
-            return Result(exercise.id, "unreadable", one_line(text, _MOST_WORDS) or UNREAD, None, 0, exercise.max_score)
+            words = "" if data["unreadable"] is None else one_line(expect(data["unreadable"], str), _MOST_WORDS)
+            return Result(exercise.id, "unreadable", words or sentence("apology"), None, 0, exercise.max_score)
         if "of gradelib" in data:
             return Result(exercise.id, "incorrect", OF_GRADELIB, None, 0, exercise.max_score)
         if "no choice" in data:
