@@ -145,7 +145,7 @@ def fit(
     beta: float,
     seed: int = 0,
     noise_seed: int | None = None,
-    objective: str = "beta_vae",
+    objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
@@ -164,8 +164,8 @@ def fit(
     environment's GRADELIB_DEVICE names, the CPU without it. The model then comes back to where x is. The losses are
     looked at every 200 steps, and nothing passes between the host and a GPU in between.
 
-    `objective` is one of `OBJECTIVES`; `grae_column` has the options `columns` (1) and `fraction` of the batch (1.0),
-    `autoencoder` has `codes` (0.0), the share of ½β‖h‖² that is charged.
+    `objective` is one of `OBJECTIVES`, or a function like them. `grae_column` has the options `columns` (1) and
+    `fraction` of the batch (1.0), `autoencoder` has `codes` (0.0), the share of ½β‖h‖² that is charged.
     With a file name as `checkpoint`, the state is written there from time to time, and a run that was cut off goes on
     from it as if nothing had happened.
 
@@ -176,7 +176,17 @@ def fit(
     loss = _prepare(objective, x, [beta], likelihood, [model], options)
     place = place_of(device)
     model.to(place)
-    how = (objective, options, likelihood, beta, seed, noise_seed, batch_size, learning_rate, _name_of(optimiser))
+    how = (
+        _name_of(objective),
+        options,
+        likelihood,
+        beta,
+        seed,
+        noise_seed,
+        batch_size,
+        learning_rate,
+        _name_of(optimiser),
+    )
     generator = torch.Generator().manual_seed(seed)
     other = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
     rows, beta_there = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
@@ -212,7 +222,7 @@ def fit_grid(
     *,
     betas: Sequence[float],
     seeds: Sequence[int],
-    objective: str = "beta_vae",
+    objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
@@ -237,7 +247,7 @@ def fit_grid(
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
     generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
-    run = _identity(x, objective, options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
+    run = _identity(x, _name_of(objective), options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
     rows, beta = x.to(place), torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
     def draw() -> Batch:
@@ -335,7 +345,7 @@ class _Checkpoint:
 
 
 def _prepare(
-    objective: str,
+    objective: str | Loss,
     x: Tensor,
     betas: Sequence[float],
     likelihood: Likelihood | None,
@@ -346,8 +356,8 @@ def _prepare(
 
     Unlike those in `OBJECTIVES` it has its likelihood and its options, and looks at values only if asked to.
     """
-    loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)]
-    _check_options(objective, options, min(model.d for model in models))
+    loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)] if isinstance(objective, str) else objective
+    _check_options(loss, _name_of(objective), options, min(model.d for model in models))
     for beta in betas:
         _input.positive("beta", beta)
     _input.finite(x=x)
@@ -355,7 +365,7 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
-    if objective != "beta_vae":  # the others take derivatives of the decoder, one example at a time
+    if loss is not _beta_vae:  # the others take derivatives of the decoder, one example at a time
         for model in models:
             codes = torch.randn(2, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
             geometry.refuse_mixing(model.decoder, codes.to(next(model.decoder.parameters(), x).device))
@@ -369,8 +379,8 @@ def _prepare(
     return of_step
 
 
-def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
-    parameters = inspect.signature(OBJECTIVES[objective]).parameters
+def _check_options(loss: Loss, objective: str, options: dict[str, Any], d: int) -> None:
+    parameters = inspect.signature(loss).parameters
     known = [name for name, p in parameters.items() if p.default is not p.empty and name != "check_values"]
     for name in options:
         one_of(f"option of {objective}", name, known or ["(it has none)"])
@@ -401,8 +411,8 @@ def place_of(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _name_of(optimiser: str | Factory) -> str:
-    return optimiser if isinstance(optimiser, str) else getattr(optimiser, "__qualname__", repr(optimiser))
+def _name_of(part: str | Factory | Loss) -> str:
+    return part if isinstance(part, str) else getattr(part, "__qualname__", repr(part))
 
 
 def _draw(examples: int, size: int, d: int, dtype: torch.dtype, generator: torch.Generator) -> Batch:
