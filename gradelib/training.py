@@ -170,25 +170,17 @@ def fit(
     from it as if nothing had happened.
 
     Raises ValueError for an unknown objective, optimiser, device or option, a GPU that is not there, β ≤ 0, NaN in x, a
-    batch size or number of steps below 1, or the checkpoint of another run, and FloatingPointError, with the step and
-    what went wrong in it, when the loss stops being finite.
+    batch size or number of steps below 1, a network that mixes the examples of a batch or draws at random (batch
+    normalisation, dropout), or the checkpoint of another run, and FloatingPointError, with the step and what went wrong
+    in it, when the loss stops being finite.
     """
     loss = _prepare(objective, x, [beta], likelihood, [model], options)
     place = place_of(device)
     model.to(place)
-    how = (
-        _name_of(objective),
-        options,
-        likelihood,
-        beta,
-        seed,
-        noise_seed,
-        batch_size,
-        learning_rate,
-        _name_of(optimiser),
-    )
-    generator = torch.Generator().manual_seed(seed)
-    other = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
+    seeds = (seed, noise_seed)
+    how = (_name_of(objective), options, likelihood, beta, *seeds, batch_size, learning_rate, _name_of(optimiser))
+    generator = _input.generator(seed)
+    other = None if noise_seed is None else _input.generator(noise_seed)
     rows, beta_there = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
 
     def losses_of(chosen: Tensor, noise: Tensor, check_values: bool = False) -> Tensor:
@@ -246,7 +238,7 @@ def fit_grid(
     place = place_of(device)
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
-    generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
+    generators = {seed: _input.generator(seed) for seed in seeds}
     run = _identity(x, _name_of(objective), options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
     rows, beta = x.to(place), torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
@@ -365,10 +357,11 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
-    if loss is not _beta_vae:  # the others take derivatives of the decoder, one example at a time
-        for model in models:
-            codes = torch.randn(2, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
-            geometry.refuse_mixing(model.decoder, codes.to(next(model.decoder.parameters(), x).device))
+    for model in models:  # the losses and the derivatives are those of single examples
+        place = next(model.parameters(), x).device
+        codes = torch.randn(16, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+        geometry.refuse_mixing(model.decoder, codes.to(place), "the decoder")
+        geometry.refuse_mixing(model.encoder, x[:1].expand(16, -1).to(place), "the encoder")
     checking = likelihood or Gaussian()
     quick = replace(checking, check_values=False) if isinstance(checking, Gaussian | Bernoulli) else checking
 

@@ -150,7 +150,7 @@ def _from_numbers(answer: object) -> Node | None:
     if torch and _is_a(answer, torch.Tensor, torch.nn.Parameter):
         answer = _entries(answer.detach(), answer.numel(), str(answer.dtype))  # type: ignore[attr-defined]
     elif _is_a(answer, np.ndarray, *_NUMPY_SCALARS):
-        answer = _entries(answer, answer.size, str(answer.dtype))  # type: ignore[attr-defined]
+        answer = _entries(_in_float64(answer), answer.size, str(answer.dtype))  # type: ignore[attr-defined]
     return _number_node(_taken_out(answer), 2) if _is_a(answer, *_PLAIN_NUMBERS, list, tuple) else None
 
 
@@ -165,6 +165,11 @@ def _entries(array: Any, size: int, dtype: str) -> Any:
     if "float" not in dtype and "int" not in dtype:
         raise UnreadableError("object_dtype", dtype=dtype)
     return array.tolist()
+
+
+def _in_float64(array: Any) -> Any:
+    """Floating numbers of any length, even those that Python has no type for."""
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.size <= LIMITS["nodes"] else array
 
 
 def _number_node(value: Any, depth: int) -> Node:

@@ -3,6 +3,7 @@
 import math
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -516,8 +517,18 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
         training.fit(networks.mlp_vae(6, 2), torch.randn(20, 6), beta=0.1, steps=2, checkpoint=tmp_path / "other.pt")
 
 
-def test_a_decoder_that_mixes_examples_is_refused_where_its_derivatives_are_taken() -> None:
+@pytest.mark.parametrize("objective", ["beta_vae", "grae_bound"])
+@pytest.mark.parametrize("network", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    "layer",
+    [lambda n: torch.nn.Softmax(0), torch.nn.BatchNorm1d, lambda n: torch.nn.Dropout()],
+    ids=["mean", "BN", "drop"],
+)
+def test_a_network_that_mixes_examples_is_refused(objective: str, network: str, layer: Callable) -> None:
     model = networks.mlp_vae(6, 2)
-    model.decoder = torch.nn.Sequential(model.decoder, torch.nn.Softmax(0))
-    with pytest.raises(ValueError, match="each example on its own"):
-        training.fit(model, torch.randn(20, 6), beta=0.1, steps=2, objective="grae_bound")
+    whole = getattr(model, network)
+    setattr(model, network, torch.nn.Sequential(whole, layer(whole[-1].out_features)))
+    with pytest.raises(ValueError, match=f"the {network} must treat each example on its own"):
+        training.fit(model, torch.randn(20, 6), beta=0.1, steps=2, objective=objective)
+    with pytest.raises(ValueError, match=f"the {network} must treat each example on its own"):
+        training.fit_grid(lambda seed: model, torch.randn(20, 6), betas=[0.1], seeds=[0], steps=2, objective=objective)

@@ -5,6 +5,7 @@
 //   const marker = GradeMarker.load(language, exercises);      // what gradelib.marker.page gives, parsed from JSON
 //   marker.mark(id, text)                                      // the verdict on a formula, or on a choice such as "B2"
 //   marker.markChoice(id, option, reason)                      // the verdict on two indices, in the order shown
+//   marker.prepare(id)                                         // the work for the first verdict, done ahead
 //   marker.preview(id, text)                                   // how the text is read, without a verdict
 //   GradeMarker.element(readAs.mathml)                         // the formula as a <math> element
 //
@@ -245,11 +246,28 @@
     } catch (error) {
       if (!(error instanceof AnswerError)) throw error;
       if (language.lostBackslash.test(text)) throw language.error("latex");
+      if (error.rename) error.suggestion = renamed(language, ascii, known, error.rename);
       if (!["prime", "bars", "decimal_comma"].includes(error.code)) throw error;
       const meant = new Parser(language, mended(ascii), known).suggested();
       if (!meant) throw error;
       const message = language.sentence("meant", { text: error.message, mended: meant.text });
       throw new AnswerError(error.kind, error.code, message, meant.text);
+    }
+  }
+
+  // The text with the near name in place of the unknown one; null if that does not mend it.
+  function renamed(language, text, known, { name, near }) {
+    const meant = text.replace(WORD, (word) => (word === name ? near : word));
+    return readable(() => new Parser(language, meant, known).formula()) && meant;
+  }
+
+  // What `read` reads, null if it is refused.
+  function readable(read) {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof AnswerError) return null;
+      throw error;
     }
   }
 
@@ -665,17 +683,14 @@
     // The text with the operators that are missing, and its tree; null if that does not mend it.
     suggested() {
       const products = [];
-      try {
+      return readable(() => {
         let text = this.text.replace(WORD, (name) => this.splitName(name));
         new Parser(this.language, text, this.known, products).formula();
         for (const { start, sign } of products.sort((a, b) => b.start - a.start)) {
           text = text.slice(0, start).trimEnd() + sign + text.slice(start);
         }
         return { text, tree: new Parser(this.language, text, this.known).formula() };
-      } catch (error) {
-        if (error instanceof AnswerError) return null;
-        throw error;
-      }
+      });
     }
   }
 
@@ -1058,12 +1073,7 @@
 
     // The value, or null where there is none.
     valueOrNull(node, values) {
-      try {
-        return this.evaluate(node, values);
-      } catch (error) {
-        if (error instanceof AnswerError) return null;
-        throw error;
-      }
+      return readable(() => this.evaluate(node, values));
     }
   }
 
@@ -1384,12 +1394,7 @@
     // How the formula was read, where that can surprise: by the order of operations, or entry by entry.
     surprise(tree) {
       const text = write(tree, EXPLICIT);
-      let entrywise = [];
-      try {
-        entrywise = this.entrywise(tree);
-      } catch (error) {
-        if (!(error instanceof AnswerError)) throw error;
-      }
+      const entrywise = readable(() => this.entrywise(tree)) || [];
       if (entrywise.some((node) => node.op === "*")) return this.language.sentence("read_as_entrywise", { text });
       return text === write(tree, PLAIN) ? null : this.language.sentence("read_as", { text });
     }
@@ -1467,14 +1472,20 @@
       return this.verdict(id, (exercise) => (chosen ? exercise.markPair(option, reason) : this.unanswered()));
     }
 
+    // Compute what answers to an exercise are compared with, which the first answer does otherwise.
+    prepare(id) {
+      const exercise = this.exercises.get(id);
+      if (exercise.prepare) exercise.prepare();
+    }
+
     // How a formula is read so far; code says what is wrong, so that a page can wait with "incomplete" and "nothing".
     preview(id, text) {
       try {
         const tree = parse(this.language, text, this.exercises.get(id).names);
-        return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(this.language, tree) };
+        return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(this.language, tree), tree };
       } catch (error) {
         const { code, message, suggestion } = this.refusal(error, id, text);
-        return { ok: false, code, message, suggestion, readAs: null };
+        return { ok: false, code, message, suggestion, readAs: null, tree: null };
       }
     }
 
