@@ -49,8 +49,9 @@ def refuse_mixing(g: Function, z: Tensor, name: str = "g") -> None:
     """Raise ValueError where the value of g at an example depends on the others in its batch, or on chance.
 
     So do a mean or softmax over the batch, batch normalisation and dropout in training mode; the columns of a Jacobian
-    would then be sums over examples. `z` is (batch, …, d): the second half of the examples is moved, and g must give the
-    first half the same values as before. Of a single example (d) it is asked twice. The error calls g by its `name`.
+    would then be sums over examples. `z` is (batch, …, d): the second half of the examples is moved, and g must give
+    the first half the same values as before. Of a single example (d) it is asked twice. The error calls g by its
+    `name`.
     """
     held = (len(z) + 1) // 2
     moved = z if z.ndim < 2 else torch.cat([z[:held], 2 * z[held:] + 1])
