@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from book.extensions.exercises.assets import field, hint, revision
 from book.extensions.exercises.domain import IDS, asked, faults_of_ids, read_ids
 from book.extensions.exercises.post_transforms import colab_url, is_marked_on_page
 from gradelib import exercises
+from gradelib._colours import VERDICTS
 
 ROOT = Path(__file__).parents[2]
 BANK = ["one", "two"]
@@ -127,3 +129,14 @@ def test_colab_opens_the_notebook_of_the_page():
     assert address == "https://colab.research.google.com/github/owner/name/blob/trunk/book/01-a.ipynb"
     Config.html_theme_options = {}
     assert colab_url(Config(), "book/01-a") is None
+
+
+# --- colours
+
+
+def test_verdicts_have_the_colours_that_they_have_in_a_notebook():
+    sheet = (ROOT / "book/_static/marker.css").read_text(encoding="utf8")
+    modes = sheet.split('html[data-theme="dark"]')[:2]
+    for state in ("correct", "incorrect", "unreadable", "unanswered"):
+        shown = [re.search(rf"--gl-{state}: (#\w+);", mode)[1] for mode in modes]
+        assert tuple(shown) == VERDICTS[state]
