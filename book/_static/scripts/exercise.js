@@ -25,7 +25,7 @@
     while (next && !next.matches(".solution, .exercise")) next = next.nextElementSibling;
     return next?.matches(".solution") ? next : null;
   };
-  const isShown = (solution) => solution.lastElementChild.checkVisibility();
+  const isShown = (solution) => !solution.matches(".toggle-hidden");
 
   const headOf = ({ state, score, maxScore: most, mistake }) => {
     const { symbol, word } = GradeLanguage.states[state];
