@@ -1,5 +1,6 @@
 // The body of a function: what is wrong with the layout of the formulas on a page, as [TeX, what is wrong].
-const SLACK = 2; // pixels that boxes may overlap: they are rounded, and a slanted letter leans over its box
+// Pixels that boxes may overlap: they are rounded, a slanted letter leans over its box, and a `\\!` draws parts together.
+const SLACK = 3.5;
 const TOKENS = "mi, mn, mo, mtext";
 const INVISIBLE = /^[\s\u2061-\u2064\u200b\u200c]*$/; // blanks, and operators that are only heard
 const faults = [];
@@ -11,6 +12,12 @@ const overlap = (one, other) =>
     Math.min(one.right, other.right) - Math.max(one.left, other.left),
     Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top),
   );
+// A wide formula scrolls in a frame, which knows how wide it is.
+const placeOf = (formula) => {
+  const { left, right, top, bottom, width, height } = box(formula);
+  const frame = formula.closest(".gl-formula");
+  return { left, right: frame ? Math.max(right, left + frame.scrollWidth) : right, top, bottom, width, height };
+};
 const texOf = (formula) => formula.querySelector("annotation")?.textContent ?? formula.textContent;
 const say = (formula, fault) => faults.push([texOf(formula), fault]);
 
@@ -22,7 +29,7 @@ const partsOf = (element) =>
 const formulas = [...document.querySelectorAll("article math")].filter(isShown);
 for (const formula of formulas) {
   if (formula.querySelector("merror")) say(formula, "is an error");
-  const around = box(formula);
+  const around = placeOf(formula);
   if (!(around.width > 0 && around.height > 0)) say(formula, "has no size");
   for (const token of formula.querySelectorAll(TOKENS)) {
     if (!isShown(token) || INVISIBLE.test(token.textContent)) continue;
