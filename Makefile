@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-RUN := $(shell find gradelib -name '*.py') book/extensions/notebooks/execution.py
+RUN := $(shell find gradelib -name '*.py' -o -name '*.json' -o -name '*.npz') book/extensions/notebooks/execution.py
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
@@ -46,10 +46,11 @@ gpu: $(INSTALLED)  ## measure on a GPU for at most eight minutes, into gpu.json 
 pages: book  ## measure every page in headless Chromium
 	$(BIN)/python -m benchmarks.page_audit
 
-lint: $(INSTALLED)  ## look at the style and the types of the code
+lint: $(INSTALLED)  ## look at the style and the types of the code, Python and JavaScript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/oxlint --deny-warnings book/_static
 
 clean:  ## remove the built book and the environment
 	rm -rf _build $(VENV)

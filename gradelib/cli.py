@@ -1,4 +1,4 @@
-"""The command line: `gradelib grade`, `gradelib experiment`, `gradelib assignment`."""
+"""The command line: `gradelib grade`, `check`, `bank`, `assignment` and `experiment`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from gradelib._names import one_of
 from gradelib.classroom import assignment, grade
+from gradelib.exercises import command as bank
 from gradelib.experiments import command as experiment
 
 MISTAKEN, INTERRUPTED = 2, 130  # exit codes: what a shell expects of a wrong call and of Ctrl-C
@@ -42,7 +43,7 @@ def _run(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (grade, experiment, assignment):
+    for module in (grade, experiment, assignment, bank):
         module.register(commands)
     if not arguments:
         parser.print_help()

@@ -17,6 +17,7 @@ PARTS = (
     "page.offline",
     "page.downloads",
     "page.fonts",
+    "page.style_sheet",
     "page.pruning",
     "evidence",
     "page.tooltips",

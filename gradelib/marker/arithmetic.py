@@ -7,21 +7,22 @@ transpose is a matrix with one row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import numpy as np
 
-from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, ShapeError, UndefinedError
+from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, ShapeError, UndefinedError, phrase
 
 
 def describe(value: Any) -> str:
     """What a value is, in words: a number, a vector of length 3, a 5 × 3 matrix."""
     shape = np.shape(value)
     if len(shape) == 2:
-        return f"a {shape[0]} × {shape[1]} matrix"
-    return f"a vector of length {shape[0]}" if shape else "a number"
+        return phrase("matrix", rows=shape[0], columns=shape[1])
+    return phrase("vector", length=shape[0]) if shape else phrase("number")
 
 
 class Arithmetic:
@@ -60,9 +61,8 @@ class Arithmetic:
         square = ndim == 2 and x.shape[0] == x.shape[1]
         if (("number", "vector", "matrix")[ndim] not in wanted) or ("square" in wanted and not square):
             instead = LANGUAGE["instead"].get(f"{name} {ndim}")
-            raise ShapeError(
-                "shape_function", name=name, wanted=wanted, value=describe(x), instead=f"; {instead}" if instead else ""
-            )
+            hint = phrase("instead", instead=instead) if instead else ""
+            raise ShapeError("shape_function", name=name, wanted=wanted, value=describe(x), instead=hint)
         return getattr(self, name)(x)
 
     def add(self, a: Any, b: Any) -> Any:
@@ -205,7 +205,7 @@ class Float64(Arithmetic):
     lift = staticmethod(lambda value: np.asarray(value, np.float64)[()])
 
     def finite(self, x: Any) -> bool:
-        return bool(np.isfinite(x).all())
+        return math.isfinite(x) if isinstance(x, float) else bool(np.isfinite(x).all())
 
     def inv(self, x: Any) -> Any:
         try:
@@ -260,9 +260,9 @@ class Digits(Arithmetic):
 def _fit_entrywise(a: Any, b: Any, verb: str) -> None:
     kinds = {np.ndim(a), np.ndim(b)}
     if kinds == {0, 2}:
-        raise ShapeError("shape_identity", verb=verb)
+        raise ShapeError("shape_identity", verb=phrase(verb))
     if np.shape(a) != np.shape(b) and kinds != {0, 1}:
-        raise ShapeError("shape_add", verb=verb, left=describe(a), right=describe(b))
+        raise ShapeError("shape_add", verb=phrase(verb), left=describe(a), right=describe(b))
 
 
 def _stack(rows: list[Any]) -> Any:

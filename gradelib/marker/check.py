@@ -18,7 +18,7 @@ from gradelib.marker.exercise import Exercise
 from gradelib.marker.language import Formula, UnreadableError
 from gradelib.marker.parser import ascii_text
 from gradelib.marker.reading import choice_text, is_blank, read
-from gradelib.marker.result import Outcome, Result
+from gradelib.marker.result import Outcome, Result, handed_in
 from gradelib.marker.vocabulary import sentence
 
 __all__ = ["Result", "check", "mark"]
@@ -40,6 +40,8 @@ def check(*arguments: Any, **named: Any) -> Result:
     except TypeError:
         return _unknown('Call it with the exercise\'s id and one answer: check("id", answer).')
     exercise_id, answer = (bound.arguments.get(name) for name in ("exercise_id", "answer"))
+    if type(exercise_id) is str and exercises.is_handed_in(exercise_id) and not is_blank(answer):
+        return handed_in(exercise_id)
     if type(exercise_id) is not str or exercise_id not in exercises.ids():
         near = nearest(exercise_id, exercises.ids()) if type(exercise_id) is str else None
         return _unknown(
@@ -73,9 +75,7 @@ def mark(exercise: Exercise, answer: Any, *, seed: int = 0, run: Run = guard.run
             "Your function needed too much memory, or ended Python itself. How large is its largest tensor?",
         )
     except Exception:
-        outcome = Outcome(
-            "unreadable", "This answer could not be read. Give a formula as text, a number, a tensor or a function."
-        )
+        outcome = Outcome("unreadable", sentence("apology"))
     reached = exercise.max_score if outcome.state == "correct" else 0
     return Result(
         exercise.id, outcome.state, outcome.text, outcome.mistake, reached, exercise.max_score, outcome.read_as

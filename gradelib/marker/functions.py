@@ -90,7 +90,7 @@ class _Trial:
         self.function, self.exercise = function, exercise
         self.by_name = exercise.function is None
         self.parameters = self._parameters()
-        self.cases = _formula_cases(exercise, seed) if self.by_name else _function_cases(exercise, seed)
+        self.cases = _formula_cases(exercise, seed) if self.by_name else function_cases(exercise, seed)
 
     def run(self) -> Outcome:
         results = [self._check_case(case) for case in self.cases]
@@ -332,7 +332,8 @@ def _tensors(point: Point, exercise: Exercise) -> dict[str, Any]:
     }
 
 
-def _function_cases(exercise: Exercise, seed: int) -> list[Case]:
+def function_cases(exercise: Exercise, seed: int = 0) -> list[Case]:
+    """The test cases of a function exercise: each kind of batch at two sizes, with the results of its reference."""
     cases = []
     for number, batch in enumerate(exercise.batches):
         for sizes in ({"n": 5, "d": 3}, {"n": 3, "d": 4}):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from gradelib.marker.vocabulary import (
     ShapeError,
     UndefinedError,
     UnreadableError,
+    phrase,
     shown,
 )
 
@@ -66,7 +68,7 @@ class Formula:
 
     @cached_property
     def explicit(self) -> str:
-        """The text with brackets where the order of operations can surprise: (1/2)*x, -(x**2), 2**(3**2)."""
+        """The text with brackets where the order of operations can surprise: (1/2)*x, -(x**2)."""
         return _write(self.root, 0, explicit=True)
 
     @cached_property
@@ -119,15 +121,54 @@ def known_name(name: str, known: list[str] | None) -> Name:
     if name == "e":
         raise UnreadableError("name_euler")
     near = (
-        "I_d or I_n"
+        phrase("identities")
         if name in LANGUAGE["identities"]
         else product_of_names(name, known) or nearest(name, [*known, "pi"])
     )
     if (numbered := re.fullmatch(r"([A-Za-z]\w*?)([0-9]+)", name)) and numbered[1] in known:
-        near = f"{numbered[1]}**{numbered[2]} or {numbered[2]}*{numbered[1]}"
+        near = phrase("numbered", name=numbered[1], number=numbered[2])
     if near:
         raise UnreadableError("name_near", name=shown(name), near=near)
     raise UnreadableError("name_unknown", name=shown(name), known=", ".join(known))
+
+
+def near_function(name: str) -> str | None:
+    """The function that an unknown one is near to: in spelling where that is clear, else in meaning, else in spelling.
+
+    In meaning it is near to the longest word in it that says what a function does: matrix_inverse to inv.
+    """
+    plain, meant = _without_case(name), _meanings()
+    if plain in meant:
+        return meant[plain]
+    known = [*FUNCTIONS, *LANGUAGE["binary"], *LANGUAGE["definitions"]]
+    alike = difflib.get_close_matches(name, known, n=1, cutoff=LANGUAGE["alike"]["functions"])
+    if alike and difflib.SequenceMatcher(None, alike[0], name).ratio() >= LANGUAGE["alike"]["misspelt"]:
+        return alike[0]
+    inside = [word for word in meant if word in plain and (len(word) >= _LONG or _at_an_end(word, plain))]
+    return meant[max(inside, key=len)] if inside else next(iter(alike), None)
+
+
+_LONG, _SHORT = 5, 3  # letters of a word that says something anywhere in a name, and of one at its beginning or end
+
+
+def _at_an_end(word: str, name: str) -> bool:
+    return name.startswith(word) or name.endswith(word)
+
+
+def _without_case(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+@lru_cache(maxsize=1)
+def _meanings() -> dict[str, str]:
+    """Words for what functions do, without case and underscores, and the function or sign that does it."""
+    meanings = {_without_case(name): name for name in [*FUNCTIONS, *LANGUAGE["binary"]]}
+    for name, body in LANGUAGE["definitions"].items():
+        function = body.removesuffix("(a)")
+        meanings.setdefault(_without_case(name), function if function in FUNCTIONS else name)
+    for name, meant in LANGUAGE["meant"].items():
+        meanings[_without_case(name)] = meant
+    return {word: meant for word, meant in meanings.items() if len(word) >= _SHORT}
 
 
 def product_of_names(name: str, known: list[str]) -> str | None:
@@ -191,8 +232,7 @@ def _write_op(node: Op, bind: int, explicit: bool) -> str:
     if node.op == "neg":
         return "-" + _write(left, _ATOM if explicit and isinstance(left, Op) else bind, explicit)
     if node.op == "**":
-        least = _ATOM if explicit and isinstance(node.args[1], Op) and node.args[1].op == "**" else _PRECEDENCE["neg"]
-        return f"{_write(left, _ATOM, explicit)}**{_write(node.args[1], least, explicit)}"
+        return f"{_write(left, _ATOM, explicit)}**{_write(node.args[1], _PRECEDENCE['neg'], explicit)}"
     if node.op in _PRECEDENCE:
         divided = explicit and bind == 2 and isinstance(left, Op) and left.op == "/"
         sign = f" {node.op} " if bind == 1 else node.op

@@ -15,7 +15,6 @@ written in another language refuses the same texts with the same words.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -34,9 +33,10 @@ from gradelib.marker.language import (
     known_name,
     known_number,
     limit_nodes,
+    near_function,
     product_of_names,
 )
-from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, LIMITS, UnreadableError, character, shown
+from gradelib.marker.vocabulary import FUNCTIONS, LANGUAGE, LIMITS, UnreadableError, character, phrase, shown
 
 _CHARACTERS = LANGUAGE["characters"]
 _LIKE = {sign: target for target, signs in _CHARACTERS["like"].items() for sign in signs}
@@ -56,9 +56,7 @@ _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 _Read = TypeVar("_Read")
 _BELL_TO_FORM_FEED = "\a\b\v\f"  # what Python makes of \alpha, \beta, \vec, \frac outside raw strings
 # The same of \t, \n and \r, which may also be honest white space: only before what is left of a LaTeX command.
-_LOST_BACKSLASH = re.compile(
-    r"\t(?:imes|heta|au|ext|frac|op|anh|r\b)|\n(?:abla|u\b|eq|orm|ewline)|\r(?:ho|ight|angle|m\b)"
-)
+_LOST_BACKSLASH = re.compile("|".join(f"{sign}(?:{rest})" for sign, rest in LANGUAGE["lost_backslashes"].items()))
 
 
 def parse(text: str, names: Iterable[str] | None = None) -> Formula:
@@ -220,7 +218,7 @@ class _Parser:
 
     @property
     def _before(self) -> str:
-        return shown(self.tokens[self.place - 1].text) if self.place else "the beginning"
+        return shown(self.tokens[self.place - 1].text) if self.place else phrase("beginning")
 
     def _accept(self, *signs: str) -> str | None:
         """The sign that comes next, if it is one of these; it is passed."""
@@ -403,7 +401,7 @@ class _Parser:
         if name in LANGUAGE["identities"] and len(arguments) == 1:
             if isinstance(arguments[0], Name):
                 return known_name(f"I_{arguments[0].name}", self.known)
-            raise UnreadableError("name_near", name=shown(f"{name}(…)"), near="I_d or I_n")
+            raise UnreadableError("name_near", name=shown(f"{name}(…)"), near=phrase("identities"))
         if name in FUNCTIONS or name in LANGUAGE["binary"]:
             self._expect(name, arguments, 2 if name in LANGUAGE["binary"] else 1)
             return Op(name, tuple(arguments))
@@ -411,9 +409,7 @@ class _Parser:
             body = _definition(name)
             self._expect(name, arguments, 2 if "b" in Formula(body).names else 1)
             return _filled(body, arguments)
-        alike = difflib.get_close_matches(name, [*FUNCTIONS, *LANGUAGE["binary"], *_DEFINITIONS], n=1, cutoff=0.65)
-        near = LANGUAGE["meant"].get(name) or next(iter(alike), None)
-        if near:
+        if near := near_function(name):
             raise UnreadableError("function_near", name=shown(name), near=near)
         raise UnreadableError("function_unknown", name=shown(name), known=", ".join(FUNCTIONS))
 
@@ -423,7 +419,7 @@ class _Parser:
         if count == 1 and len(arguments) == 2 and _is_axis(arguments[1]):
             raise self._comma("options")
         if len(arguments) != count:
-            wanted = "one argument" if count == 1 else "two arguments"
+            wanted = phrase("one" if count == 1 else "two")
             raise self._comma("function_arguments", name=name, wanted=wanted, count=len(arguments))
 
     def _comma(self, code: str, **fields: object) -> UnreadableError:

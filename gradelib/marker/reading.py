@@ -33,12 +33,13 @@ from gradelib.marker.language import (
     limit_nodes,
 )
 from gradelib.marker.parser import ascii_text, parse
-from gradelib.marker.vocabulary import LIMITS, shown
+from gradelib.marker.vocabulary import LANGUAGE, LIMITS, shown
 
 _NUMPY_SCALARS = tuple({t for t in np.sctypeDict.values() if issubclass(t, np.number)})
 _PLAIN_NUMBERS = (int, float, fractions.Fraction, decimal.Decimal, mpmath.mpf)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
-_BLANK_TEXT = re.compile(r"[\s.…?_]*|todo|pass|none", re.IGNORECASE)
+_BLANK = LANGUAGE["blank"]
+_BLANK_TEXT = re.compile(rf"[\s{re.escape(_BLANK['signs'])}]*|" + "|".join(_BLANK["words"]), re.IGNORECASE)
 # What an untouched stub is made of: constants, locals that hold them, and `raise NotImplementedError`.
 _STUB = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP", "STORE_FAST", "PRECALL", "PUSH_NULL"}
 _STUB |= {"CALL", "RAISE_VARARGS", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_FAST_BORROW", "CACHE", "COPY", "EXTENDED_ARG"}
@@ -53,7 +54,7 @@ def is_blank(answer: object) -> bool:
     if answer is None or answer is ... or answer is NotImplemented:
         return True
     if type(answer) is str:
-        return _BLANK_TEXT.fullmatch(answer.strip().strip("'\"`“”")) is not None
+        return _BLANK_TEXT.fullmatch(answer.strip().strip(_BLANK["quotes"])) is not None
     if _is_a(answer, list, tuple, set) and len(answer) == 1:  # type: ignore[arg-type]
         return any(entry is ... or entry is None for entry in answer)  # type: ignore[attr-defined]
     if type(answer) is not types.FunctionType:
@@ -149,7 +150,7 @@ def _from_numbers(answer: object) -> Node | None:
     if torch and _is_a(answer, torch.Tensor, torch.nn.Parameter):
         answer = _entries(answer.detach(), answer.numel(), str(answer.dtype))  # type: ignore[attr-defined]
     elif _is_a(answer, np.ndarray, *_NUMPY_SCALARS):
-        answer = _entries(answer, answer.size, str(answer.dtype))  # type: ignore[attr-defined]
+        answer = _entries(_in_float64(answer), answer.size, str(answer.dtype))  # type: ignore[attr-defined]
     return _number_node(_taken_out(answer), 2) if _is_a(answer, *_PLAIN_NUMBERS, list, tuple) else None
 
 
@@ -164,6 +165,11 @@ def _entries(array: Any, size: int, dtype: str) -> Any:
     if "float" not in dtype and "int" not in dtype:
         raise UnreadableError("object_dtype", dtype=dtype)
     return array.tolist()
+
+
+def _in_float64(array: Any) -> Any:
+    """Floating numbers of any length, even those that Python has no type for."""
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.size <= LIMITS["nodes"] else array
 
 
 def _number_node(value: Any, depth: int) -> Node:

@@ -12,11 +12,17 @@ LIMITS: Mapping[str, int] = LANGUAGE["limits"]
 # Whether each function works on a number or vector, a vector, a matrix, or a square matrix.
 FUNCTIONS: Mapping[str, str] = LANGUAGE["functions"]
 _SENTENCES: Mapping[str, str] = LANGUAGE["sentences"]
+_PHRASES: Mapping[str, str] = LANGUAGE["phrases"]
 
 
 def sentence(code: str, **fields: object) -> str:
     """The sentence with this code, its fields filled in."""
     return _SENTENCES[code].format(**fields)
+
+
+def phrase(code: str, **fields: object) -> str:
+    """The part of a sentence with this code, its fields filled in."""
+    return _PHRASES[code].format(**fields)
 
 
 class AnswerError(ValueError):
@@ -54,9 +60,10 @@ class UndefinedError(AnswerError):
 def shown(text: str, most: int = 40) -> str:
     """A piece of a learner's text in quotes, short; what does not print is left out."""
     text = "".join(c if c.isprintable() else " " for c in text[: most + 1])
-    return f"“{text if len(text) <= most else text[:most] + '…'}”"
+    return phrase("quoted", text=text if len(text) <= most else text[:most] + phrase("more"))
 
 
 def character(sign: str) -> str:
     """A character as itself and by its number: “é” (U+00E9)."""
-    return f"{shown(sign)} (U+{ord(sign):04X})" if sign.isprintable() else f"U+{ord(sign):04X}"
+    number = f"U+{ord(sign):04X}"
+    return phrase("character", shown=shown(sign), number=number) if sign.isprintable() else number

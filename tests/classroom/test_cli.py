@@ -45,7 +45,10 @@ def test_without_a_command_there_is_help_and_an_exit_code(capsys):
     ("arguments", "sentence"),
     [
         (["experment"], "There is no command called 'experment'. Did you mean 'experiment'?"),
-        (["zzz"], "There is no command called 'zzz'. Choose one of 'grade', 'experiment', 'assignment'."),
+        (
+            ["zzz"],
+            "There is no command called 'zzz'. Choose one of 'grade', 'experiment', 'assignment', 'bank', 'check'.",
+        ),
         ([*RUN, "--minuts", "3"], "There is no option called '--minuts'. Did you mean '--minutes'?"),
         ([*RUN, "--minuts=3"], "There is no option called '--minuts'. Did you mean '--minutes'?"),
         ([*RUN, "--minute", "3"], "There is no option called '--minute'. Did you mean '--minutes'?"),

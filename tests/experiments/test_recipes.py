@@ -8,8 +8,17 @@ import textwrap
 import pytest
 import torch
 
-from gradelib import experiments, objectives, optimisers, posteriors, training
-from gradelib.experiments import mnist_blocks, mnist_objectives, models, rotations, running
+from gradelib import evaluation, experiments, objectives, optimisers, posteriors, training
+from gradelib.experiments import (
+    learned_covariance,
+    mnist_blocks,
+    mnist_objectives,
+    mnist_samples,
+    models,
+    race,
+    rotations,
+    running,
+)
 from gradelib.experiments.provenance import settings_digest
 from gradelib.experiments.store import FOLDER
 from gradelib.likelihoods import Gaussian
@@ -57,10 +66,12 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 # --- a flipped sign
 
+RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, race)
+
 
 @pytest.fixture(scope="module")
 def digits():
-    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks)}
+    return {module: module.EXPERIMENT.tiny() for module in RECIPES}
 
 
 FLIPS = [  # where, and which words become which
@@ -97,6 +108,31 @@ BLOCK_FLIPS = [
     (rotations, "turned", "R.mT @ matrices @ R", "R @ matrices @ R.mT"),
     (rotations, "random_rotations", "Q * R", "Q.abs() * R"),
 ]
+RACE_FLIPS = [
+    (optimisers.SOAP, "_move", 'alpha=-group["lr"]', 'alpha=group["lr"]'),
+    (optimisers.SOAP, "_move", 'state["Q_left"] @ ahead', '-state["Q_left"] @ ahead'),
+    (optimisers.SOAP, "_move", 'square"].lerp_(turned.square()', 'square"].lerp_(matrix.square()'),
+    (optimisers, "_turn_bases", "descending=True", "descending=False"),
+    (training, "_grae_column", "math.ceil(fraction * len(x))", "len(x)"),
+]
+COVARIANCE_FLIPS = [
+    (learned_covariance, "compare", "model.decoder, h, x - g", "model.decoder, h, g - x"),
+    (learned_covariance, "compare", "beta * q.kl() - models", "beta * q.kl() + models"),
+    (learned_covariance, "compare", "(kept + dropped)", "(kept - dropped)"),
+    (learned_covariance, "compare", "blur - trace", "blur + trace"),
+    (learned_covariance, "compare", "loss(own) - by_formula", "loss(own) + by_formula"),
+    (learned_covariance, "_alike", "- values.log()", "+ values.log()"),
+]
+SAMPLE_FLIPS = [
+    (training, "_autoencoder", "codes * code - likelihood", "-codes * code - likelihood"),
+    (training, "_rae", "- model.d * entries", "+ 0.1 * model.d * entries"),
+    (mnist_samples, "_train", 'changes[name] += job["seed"]', "changes[name] += 1"),
+    (mnist_samples, "_pictures", "mean + normal", "-mean + normal"),
+    (mnist_samples, "_pictures", "h[rows] + (factor", "h[rows] - (factor"),
+    (mnist_samples, "_pictures", "+ (factor @ factor.mT).mean(0)", "- 0.1 * (factor @ factor.mT).mean(0)"),
+    (evaluation, "frechet_distance", "- 2 * shared", "+ 2 * shared"),
+    (evaluation, "unlikeness", "squared.sum() - same.sum()", "squared.sum() + same.sum()"),
+]
 
 
 def spoilt(owner, name, right, wrong):
@@ -114,6 +150,9 @@ def spoilt(owner, name, right, wrong):
     [
         *((mnist_objectives, *flip) for flip in FLIPS),
         *((mnist_blocks, *flip) for flip in BLOCK_FLIPS),
+        *((race, *flip) for flip in RACE_FLIPS),
+        *((learned_covariance, *flip) for flip in COVARIANCE_FLIPS),
+        *((mnist_samples, *flip) for flip in SAMPLE_FLIPS),
     ],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )

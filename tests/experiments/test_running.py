@@ -229,7 +229,7 @@ def test_results_of_other_settings_or_data_are_refused(tmp_path, small, monkeypa
             run(tmp_path, other)
     monkeypatch.setattr(running, "data_digest", lambda data: "0" * 16)
     with pytest.raises(ValueError, match="other data"):
-        run(tmp_path)
+        run(tmp_path, replace(small, jobs={**JOBS, "seed 9": {**JOBS["seed 0"], "seed": 9}}))
     assert (tmp_path / "small.json").read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""The fonts of the pages, subset to the letters in use, in one style sheet that holds them as data.
+"""The fonts of the pages, subset to the letters in use, which the style sheet holds as data.
 
 The text is set in Source Serif, formulas in STIX Two Math. A font file of its own would arrive after the lines are
 broken, and they would be broken anew (layout shift); a page opened as a file could not even preload it.
@@ -25,8 +25,9 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from book.extensions import metadata
+from gradelib._files import write_atomically
 
-FONT_SHEET = "fonts.css"
+FONT_CACHE = "fonts.css"
 FONT_LICENCE = "fonts-LICENSE.txt"
 TEXT, MATHS = "Source Serif Pro", "STIX Two Math"
 
@@ -53,33 +54,37 @@ LOAD_FACES = f"for (const face of {json.dumps(STYLES)}) document.fonts.load(face
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 NOT_SHOWN = re.compile(r"<annotation\b.*?</annotation>|<[^>]*>", re.DOTALL)
 # The browser turns a single letter in an <mi> into one of these.
-MATHS_ITALICS = "ℎ" + "".join(map(chr, [*range(0x1D434, 0x1D49C), *range(0x1D6E2, 0x1D71C)]))
+MATHS_ITALICS = "ℎ" + "".join(map(chr, [*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)]))
 RADICAL = "√"  # what an <msqrt> draws; no text has it
 PRIMES = "′″‴⁗"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     logging.getLogger("fontTools.subset").setLevel(logging.WARNING)  # at INFO it reports each table of each font
-    app.add_css_file(FONT_SHEET)
     app.add_js_file(None, body=LOAD_FACES, priority=100)
     return metadata()
 
 
-def write_fonts(static: Path, pages: str) -> None:
-    """Write the style sheet with the fonts, subset to the letters of `pages` (HTML), and the licence beside it.
+def font_faces(cache: Path, pages: str) -> str:
+    """The @font-face rules of all fonts, subset to the letters of `pages` (HTML).
 
-    The sheet begins with the hash of the letters; while they are the same, it is not made again.
+    They are kept in the folder `cache` under the hash of the letters; while these are the same, no font is made again.
     """
     formulas = NOT_SHOWN.sub("", "".join(FORMULA.findall(pages)))
     letters = {TEXT: _letters(FORMULA.sub("", pages)), MATHS: _letters(formulas + MATHS_ITALICS + RADICAL)}
-    sheet = static / FONT_SHEET
-    digest = f"/* {hashlib.sha256(repr(letters).encode()).hexdigest()} */"
-    if sheet.exists() and sheet.read_text(encoding="utf-8").startswith(digest):
-        return
-    rules = [font_face(face, letters[face.family]) for face in FACES.values()]
+    kept = cache / FONT_CACHE
+    digest = f"/* {hashlib.sha256(repr(letters).encode()).hexdigest()} */\n"
+    if kept.exists() and (text := kept.read_text(encoding="utf-8")).startswith(digest):
+        return text.removeprefix(digest)
+    rules = "".join(font_face(face, letters[face.family]) + "\n" for face in FACES.values())
+    write_atomically(kept, digest + rules)
+    return rules
+
+
+def copy_font_licence(static: Path) -> None:
+    """Put the licence beside the style sheet: it must go with the text font."""
     with resources.as_file(resources.files(_SERIF[0]) / "files/LICENSE.txt") as licence:
         shutil.copy(licence, static / FONT_LICENCE)
-    sheet.write_text("\n".join([digest, *rules]) + "\n", encoding="utf-8")
 
 
 def _letters(text: str) -> str:
@@ -96,7 +101,7 @@ def font_face(face: Face, letters: str) -> str:
 
 def subset_font(font: Path, letters: str, target: Path, **options: Any) -> None:
     """Write a font with these letters alone, as woff2."""
-    chosen = Options(flavor="woff2", **options)
+    chosen = Options(flavor="woff2", hinting=False, **options)  # screens are finer than what hints were made for
     loaded = load_font(font, chosen)
     _set_script_primes(loaded)
     subsetter = Subsetter(chosen)

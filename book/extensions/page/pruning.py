@@ -1,4 +1,4 @@
-"""Smaller pages: CSS rules are pruned, fonts subset (`fonts.py`), spans that change no colour left out of code.
+"""What no page uses is not shipped: rules of the style sheet, icons, files, and spans that change no colour of code.
 
 What a page uses is known only once it is written: the theme's templates and scripts put their own classes, icons and
 letters around the text, and a later build writes only the pages that changed. So all finished pages are read from disk
@@ -8,7 +8,8 @@ here, once, after everything else. This is the only place of the build that does
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,14 @@ from sphinx.util.typing import ExtensionMetadata
 from tinycss2.ast import AtRule, Node, QualifiedRule
 
 from book.extensions import metadata
-from book.extensions.page.fonts import subset_font, write_fonts
+from book.extensions.page.fonts import copy_font_licence, font_faces, subset_font
+from book.extensions.page.style_sheet import STYLE_SHEET, joined, registered_sheets
+from gradelib._files import write_atomically
 
 # Names, punctuation and white space of code have the colour of the rest.
 COLOURLESS_SPAN = re.compile(r'<span class="(?:n|nn|p|w)">([^<]*)</span>')
+# All browsers that know MathML read woff2, so that no other form of a font need be there.
+OTHER_FONTS = re.compile(r',\s*url\([^)]*\.ttf\)\s*format\("truetype"\)')
 CLASS_OR_ID = re.compile(r'\b(?:class|id)="([^"]*)"')
 WORD = re.compile(r"[\w-]+")
 # Arguments of :is() and :not() and values of attributes: a name in there that nothing has makes no rule unused.
@@ -47,18 +52,19 @@ def strip_colourless_spans(
 
 
 def prune(app: Sphinx, error: Exception | None) -> None:
-    """Leave in style sheets and fonts what the finished pages use."""
+    """Write the style sheet and the icon fonts with what the finished pages use, and remove what nothing names."""
     if error is not None or app.builder.format != "html":
         return
-    book = Path(app.outdir)
-    for unused in ("fontawesome.js", "fontawesome.js.map"):  # no page loads it, and it would make each icon a used name
-        (book / "_static/scripts" / unused).unlink(missing_ok=True)
-    pages = [page.read_text(encoding="utf-8") for page in sorted(book.rglob("*.html"))]
-    scripts = (path.read_text(encoding="utf-8") for path in book.rglob("*.js"))
-    sheets = sorted(book.rglob("_static/**/*.css"))
-    prune_style_sheets(sheets, UsedNames(pages, scripts))
-    subset_icon_fonts(book / "_static", sheets)
-    write_fonts(book / "_static", "".join(pages))
+    book, static = Path(app.outdir), Path(app.outdir, "_static")
+    pages = [page.read_text(encoding="utf-8") for page in sorted(book.rglob("*.html")) if static not in page.parents]
+    # No page loads the theme's script with icons, and its text would make a used name of each.
+    scripts = {path: path.read_text(encoding="utf-8") for path in static.rglob("*.js") if path.stem != "fontawesome"}
+    sheet = pruned(joined(static, registered_sheets(app)), UsedNames(pages, scripts.values()))
+    fonts = font_faces(Path(app.doctreedir), "".join(pages))
+    write_atomically(static / STYLE_SHEET, sheet + fonts)
+    remove_unnamed_files(static, [*pages, sheet], scripts)
+    subset_icon_fonts(static, sheet)
+    copy_font_licence(static)
 
 
 # --- style sheets
@@ -78,16 +84,10 @@ class UsedNames(Container[str]):
         return isinstance(name, str) and ("\\" in name or name in self.known or name.startswith(self.prefixes))
 
 
-def prune_style_sheets(sheets: list[Path], used: Container[str]) -> None:
-    """Take the rules out of the style sheets that could only apply to names which no page and no script has."""
-    for sheet in sheets:
-        sheet.write_text(pruned(sheet.read_text(encoding="utf-8"), used), encoding="utf-8")
-
-
 def pruned(sheet: str, used: Container[str]) -> str:
-    """A style sheet without comments and without unused rules."""
+    """A style sheet without comments, without unused rules and without fonts in an old form."""
     rules = tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True)
-    return "\n".join(_used_rules(rules, used)) + "\n"
+    return OTHER_FONTS.sub("", "\n".join(_used_rules(rules, used))) + "\n"
 
 
 def _used_rules(rules: Iterable[Node], used: Container[str]) -> Iterator[str]:
@@ -121,11 +121,27 @@ def _may_match(selector: str, used: Container[str]) -> bool:
     return all(name in used for name in REQUIRED_NAME.findall(selector))
 
 
+# --- files
+
+
+def remove_unnamed_files(static: Path, texts: Iterable[str], scripts: Mapping[Path, str]) -> None:
+    """Remove the static files that neither a page nor the style sheet names, nor a script that a page names."""
+    unread, said = dict(scripts), "\n".join(texts)
+    while named := [path for path in unread if path.name in said]:
+        said += "".join(unread.pop(path) for path in named)
+    for path in [path for path in static.rglob("*") if path.is_file()]:
+        if path.name not in said and path.name != STYLE_SHEET and "LICENSE" not in path.name:
+            path.unlink()
+    for folder in sorted((path for path in static.rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()  # an empty one
+
+
 # --- icons
 
 
-def subset_icon_fonts(static: Path, sheets: list[Path]) -> None:
-    """Leave in the icon fonts what the style sheets still draw."""
-    icons = "".join(icon for sheet in sheets for icon in ICON.findall(sheet.read_text(encoding="utf-8")))
+def subset_icon_fonts(static: Path, sheet: str) -> None:
+    """Leave in the icon fonts what the style sheet still draws."""
+    icons = "".join(ICON.findall(sheet))
     for font in (static / "vendor").rglob("*.woff2"):
         subset_font(font, icons, font, layout_features=[])
