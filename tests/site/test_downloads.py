@@ -50,6 +50,8 @@ def test_the_first_page_follows_the_pdf(root: Path) -> None:
     assert "(2.0 MB)" in page(root, "index").text
     assert (pages / FOLDER / PDF_NAME).read_bytes() == (root / PDF).read_bytes()
     assert dead_links(pages) == []
+    rebuild(root)  # with nothing to do
+    assert dead_links(pages) == []
     (root / PDF).unlink()
     rebuild(root)
     assert links(root) == notebooks
