@@ -1370,7 +1370,7 @@
 
     // A slip of the pen: the answer is right once * between vectors and matrices is read as @; or a known mistake.
     entrywiseOutcome(tree) {
-      const products = new Set(this.entrywise(tree).filter((node) => node.op === "*"));
+      const products = new Set(this.entrywise(tree));
       if (!products.size) return null;
       const change = (node) => (node.op
         ? op(products.has(node) ? "@" : node.op, ...node.args.map(change)) : node);
@@ -1384,10 +1384,10 @@
       return mistaken ? { state: "incorrect", message } : null;
     }
 
-    // The products and quotients of two vectors or matrices, which * and / take entry by entry.
+    // The products of two vectors or matrices, which * takes entry by entry.
     entrywise(tree) {
       const { values } = this.points[0];
-      return [...walk(tree)].filter((node) => (node.op === "*" || node.op === "/") &&
+      return [...walk(tree)].filter((node) => node.op === "*" &&
         node.args.every((part) => ndim(this.arithmetic.evaluate(part, values))));
     }
 
@@ -1395,7 +1395,7 @@
     surprise(tree) {
       const text = write(tree, EXPLICIT);
       const entrywise = readable(() => this.entrywise(tree)) || [];
-      if (entrywise.some((node) => node.op === "*")) return this.language.sentence("read_as_entrywise", { text });
+      if (entrywise.length) return this.language.sentence("read_as_entrywise", { text });
       return text === write(tree, PLAIN) ? null : this.language.sentence("read_as", { text });
     }
 
