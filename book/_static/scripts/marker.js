@@ -755,7 +755,8 @@
   const fenced = (inner) => ["mrow", mo("("), inner, mo(")")];
 
   function setName(name) {
-    const [, base, index] = /^([A-Za-z]+?)_?([0-9]*|(?<=_)\w*)$/.exec(name) || [null, name, ""];
+    const [, base, , word, count] = /^([A-Za-z]+)(_(\w+)|([0-9]+))$/.exec(name) || [null, name];
+    const index = word || count;
     const letter = ["mi", GREEK.get(base) || base];
     return index ? ["msub", letter, [/^[0-9]+$/.test(index) ? "mn" : "mi", index]] : letter;
   }
@@ -1239,7 +1240,6 @@
     if (!sameShape(a, b)) return "different";
     const gap = largest(entries(minus(a, b)));
     const scale = Math.max(largest(entries(a)), largest(entries(b)));
-    if (!Number.isFinite(gap) || !Number.isFinite(scale)) return "different"; // what is not finite is never right
     if (gap <= tolerance * scale && scale > SMALL) return "equal";
     return gap > REJECT * scale && scale > SMALL ? "different" : "near";
   }
