@@ -108,6 +108,8 @@ def test_fifty_digits_are_really_fifty() -> None:
         (r"\frac{1}{2}", "LaTeX"),
         ("beta = S", "right of the equals sign"),
         ("(J", "more opening"),
+        ("(J]", "a “(” is closed by a “]”"),
+        ("[(J])", "a “(” is closed by a “]”"),
         ("J)", "more closing"),
         ("2beta", "every product"),
         ("beta J", "every product"),
