@@ -734,8 +734,7 @@
     const sign = style.signs.get(node.op) || node.op;
     if (node.op === "neg") return style.neg + write(left, style, explicit && left.op ? ATOM : bind);
     if (node.op === "**") {
-      const least = explicit && right.op === "**" ? ATOM : PRECEDENCE.get("neg");
-      return write(left, style, ATOM) + sign + write(right, style, least);
+      return write(left, style, ATOM) + sign + write(right, style, PRECEDENCE.get("neg"));
     }
     if (PRECEDENCE.has(node.op)) {
       const divided = explicit && bind === 2 && left.op === "/";
