@@ -734,8 +734,7 @@
     const sign = style.signs.get(node.op) || node.op;
     if (node.op === "neg") return style.neg + write(left, style, explicit && left.op ? ATOM : bind);
     if (node.op === "**") {
-      const least = explicit && right.op === "**" ? ATOM : PRECEDENCE.get("neg");
-      return write(left, style, ATOM) + sign + write(right, style, least);
+      return write(left, style, ATOM) + sign + write(right, style, PRECEDENCE.get("neg"));
     }
     if (PRECEDENCE.has(node.op)) {
       const divided = explicit && bind === 2 && left.op === "/";
@@ -755,7 +754,8 @@
   const fenced = (inner) => ["mrow", mo("("), inner, mo(")")];
 
   function setName(name) {
-    const [, base, index] = /^([A-Za-z]+?)_?([0-9]*|(?<=_)\w*)$/.exec(name) || [null, name, ""];
+    const [, base, , word, count] = /^([A-Za-z]+)(_(\w+)|([0-9]+))$/.exec(name) || [null, name];
+    const index = word || count;
     const letter = ["mi", GREEK.get(base) || base];
     return index ? ["msub", letter, [/^[0-9]+$/.test(index) ? "mn" : "mi", index]] : letter;
   }
@@ -1239,7 +1239,6 @@
     if (!sameShape(a, b)) return "different";
     const gap = largest(entries(minus(a, b)));
     const scale = Math.max(largest(entries(a)), largest(entries(b)));
-    if (!Number.isFinite(gap) || !Number.isFinite(scale)) return "different"; // what is not finite is never right
     if (gap <= tolerance * scale && scale > SMALL) return "equal";
     return gap > REJECT * scale && scale > SMALL ? "different" : "near";
   }
@@ -1370,7 +1369,7 @@
 
     // A slip of the pen: the answer is right once * between vectors and matrices is read as @; or a known mistake.
     entrywiseOutcome(tree) {
-      const products = new Set(this.entrywise(tree).filter((node) => node.op === "*"));
+      const products = new Set(this.entrywise(tree));
       if (!products.size) return null;
       const change = (node) => (node.op
         ? op(products.has(node) ? "@" : node.op, ...node.args.map(change)) : node);
@@ -1384,10 +1383,10 @@
       return mistaken ? { state: "incorrect", message } : null;
     }
 
-    // The products and quotients of two vectors or matrices, which * and / take entry by entry.
+    // The products of two vectors or matrices, which * takes entry by entry.
     entrywise(tree) {
       const { values } = this.points[0];
-      return [...walk(tree)].filter((node) => (node.op === "*" || node.op === "/") &&
+      return [...walk(tree)].filter((node) => node.op === "*" &&
         node.args.every((part) => ndim(this.arithmetic.evaluate(part, values))));
     }
 
@@ -1395,7 +1394,7 @@
     surprise(tree) {
       const text = write(tree, EXPLICIT);
       const entrywise = readable(() => this.entrywise(tree)) || [];
-      if (entrywise.some((node) => node.op === "*")) return this.language.sentence("read_as_entrywise", { text });
+      if (entrywise.length) return this.language.sentence("read_as_entrywise", { text });
       return text === write(tree, PLAIN) ? null : this.language.sentence("read_as", { text });
     }
 
