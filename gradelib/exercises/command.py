@@ -83,8 +83,8 @@ def _report(trials: Sequence[Trial]) -> Iterator[str]:
         yield f"{'✗' if broken else '✓'} {exercise.id}:{about or ' a choice'}"
         yield from (f"    ✗ {fault}" for fault in trial.faults)
         yield from (f"    ○ {gap}" for gap in trial.gaps)
-    broken = sum(bool(trial.faults) for trial in trials)
-    yield f"{len(trials)} exercises, {broken or 'none'} with faults."
+    count = sum(bool(trial.faults) for trial in trials)
+    yield f"{len(trials)} exercises, {count or 'none'} with faults."
 
 
 # --- notebooks for learners

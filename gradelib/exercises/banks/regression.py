@@ -1,5 +1,7 @@
 """A bank of three exercises on linear regression; the last has other numbers for each learner."""
 
+from random import Random
+
 from gradelib.marker.exercise import Exercise, Mistake
 
 slope = Exercise(
@@ -33,7 +35,7 @@ ridge = Exercise(
 )
 
 
-def confidence(draw):
+def confidence(draw: Random) -> Exercise:
     many = draw.choice([16, 25, 49, 64, 81])
     return Exercise(
         id="confidence",
