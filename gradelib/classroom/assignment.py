@@ -155,14 +155,15 @@ def _counting(name: str, answer: str, plan: Plan, is_shared: bool) -> NotebookNo
     from nbformat.v4 import new_code_cell
 
     points = exercises.get(name).max_score
+    take = "pop" if is_shared else "get"  # nothing stays for the next exercise
+    bank = f", bank={plan.bank!r}" if plan.bank else ""
     lines = [
         f"# Here {name} is marked, for {points:g} point{'s' if points != 1 else ''}.",
         "### BEGIN HIDDEN TESTS",
         "from gradelib.classroom.assignment import credit, told",
         "",
-        *([f"{answer}, handed_in = ..., {answer}  # nothing stays for the next exercise"] if is_shared else []),
-        f'credit("{name}", told("{name}", {"handed_in" if is_shared else answer}), '
-        f"known_mistake={plan.known_mistake!r}, seed={plan.seed}{f', bank={plan.bank!r}' if plan.bank else ''})",
+        f'handed_in = told("{name}", globals().{take}("{answer}", ...))',
+        f'credit("{name}", handed_in, known_mistake={plan.known_mistake!r}, seed={plan.seed}{bank})',
         "### END HIDDEN TESTS",
     ]
     cell = _labelled(new_code_cell("\n".join(lines)), name, grade=True, locked=True, points=points)
