@@ -94,6 +94,13 @@ def test_ids_are_unique(built_book):
         assert [name for name, times in names.items() if times > 1] == [], page.name
 
 
+def test_every_page_has_a_description(built_book):
+    """Search engines show it; the page that leads on has none to show."""
+    for page in html_pages(built_book):
+        if page != built_book / "index.html":
+            assert parse(page).find("meta", attrs={"name": "description"})["content"].strip(), page.name
+
+
 def test_pages_keep_their_weight(built_book):
     """At most 200 kB of HTML, 400 kB where a figure is live, and 250 kB for that figure."""
     for page in html_pages(built_book):

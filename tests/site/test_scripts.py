@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.page_audit import html_pages, parse
 from book.extensions.page import scripts
@@ -82,7 +83,7 @@ def test_the_mode_and_the_side_bar_can_be_switched(built_book, browser, size):
     nav = browser.driver.find_element(By.CSS_SELECTOR, ".bd-docs-nav a")
     before = nav.is_displayed()
     browser.driver.find_element(By.CSS_SELECTOR, ".primary-toggle").click()
-    assert nav.is_displayed() is not before
+    WebDriverWait(browser.driver, 10).until(lambda _: nav.is_displayed() is not before)  # it slides
     assert browser.errors() == []
 
 

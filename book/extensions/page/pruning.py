@@ -3,6 +3,9 @@
 What a page uses is known only once it is written: the theme's templates and scripts put their own classes, icons and
 letters around the text, and a later build writes only the pages that changed. So all finished pages are read from disk
 here, once, after everything else. This is the only place of the build that does so.
+
+Without it, chapter 4 would wait for 162 kB of compressed style sheet instead of 96 (71 of them fonts), and a first
+visit to the shortest page would pass the 250 kB that a first visit may load (191 kB with it).
 """
 
 from __future__ import annotations
