@@ -28,6 +28,8 @@ LOGGER = logging.getLogger(__name__)
 ENVIRONMENTS = {"split": "aligned", "align": "aligned", "gather": "gathered", "alignat": "alignedat"}
 ENVIRONMENT = re.compile(r"\\(begin|end)\{(" + "|".join(ENVIRONMENTS) + r")\*?\}")
 
+# Inside of the formula's span, of which the style sheet breaks no line.
+PUNCTUATED = re.compile(r'(<span class="math"[^>]*><math>(?:(?!</math>).)*</math>)</span>([.,;:!?)’”]+)', re.DOTALL)
 # The style sheet hides it from a browser that knows MathML, and from the others all of a formula but its TeX.
 NO_MATHML = '<div class="gl-no-mathml">This browser has no MathML, so formulas are shown as TeX.</div>\n'
 
@@ -36,8 +38,17 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the renderer; `_config.yml` chooses it by `html_math_renderer: mathml`."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_js_file("math.js", loading_method="defer")
+    app.connect("html-page-context", keep_punctuation)
     app.connect("html-page-context", say_where_mathml_lacks)
     return metadata()
+
+
+def keep_punctuation(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Let no line begin with the comma after a formula: a browser may break a line on either side of one."""
+    if "body" in context:
+        context["body"] = PUNCTUATED.sub(r"\1\2</span>", context["body"])
 
 
 def say_where_mathml_lacks(

@@ -172,3 +172,21 @@ def test_formulas_are_printed_in_black_from_a_dark_page(root, browser: Browser):
     brightness = [sum(map(int, re.findall(r"\d+", shade)[:3])) / 3 for shade in (dark, light)]
     assert brightness[0] > 150
     assert brightness[1] < 60
+
+
+# The formulas whose punctuation begins a line.
+PARTED = r"""return [...document.querySelectorAll("article span.math")].filter((span) => {
+  const range = document.createRange(), text = span.lastChild.data ? span.lastChild : span.nextSibling;
+  if (!text?.data || !/^[.,;:!?)]/.test(text.data)) return false;
+  range.setStart(text, 0);
+  range.setEnd(text, 1);
+  const [mark, formula] = [range, span.querySelector("math")].map((part) => part.getBoundingClientRect());
+  return mark.width && mark.left < formula.left;
+}).map((span) => span.textContent)"""
+
+
+def test_no_line_begins_with_the_punctuation_after_a_formula(built_book, browser: Browser):
+    for width in (375, 500, 1300):
+        browser.emulate(width=width)
+        browser.open(built_book / "book/04-taylor.html")
+        assert browser.run(PARTED) == []
