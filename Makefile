@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-RUN := $(shell find gradelib -name '*.py') book/extensions/notebooks/execution.py
+RUN := $(shell find gradelib -name '*.py' -o -name '*.json' -o -name '*.npz') book/extensions/notebooks/execution.py
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help

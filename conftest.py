@@ -13,6 +13,12 @@ for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "write the pictures of the sheet of formulas, to be looked at (tests/site/test_formula_sheet.py)"
+    parser.addoption("--write-references", action="store_true", help=words)
+    parser.addoption("--whole-corpus", action="store_true", help="try the page's marker on all answers, not a sample")
+
+
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """Compare what a notebook says in words, which is all that it stores; the other forms say the same."""
     if hasattr(collector, "skip_compare"):

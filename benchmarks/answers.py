@@ -15,10 +15,11 @@ from gradelib import exercises
 from gradelib.marker.check import mark
 from gradelib.marker.exercise import Exercise
 
-_RIGHT = "'correct'"
+_RIGHT, _WRONG = "'correct'", "'incorrect'"
 LOADS = (0, 8)
 RUNS = 6
-# In a fresh kernel: right and wrong functions, the first call of `torch.func`, and an endless loop.
+# In a fresh kernel: every solution and mistake of the function exercises, each at two seeds; the first call of
+# `torch.func`; an endless loop.
 _ANSWERS = """
 import torch
 from gradelib import exercises
@@ -32,11 +33,12 @@ def endless(m, v):
     while True:
         pass
 
-functions = [exercise for exercise in exercises.every() if exercise.function][::3]
 kl = exercises.get("kl-standard-normal")
 results = [mark(kl, first), mark(kl, endless)]
-for exercise in functions:
-    results += [mark(exercise, exercise.also_right[0]), mark(exercise, exercise.mistakes[0].answer)]
+for exercise in exercises.every():
+    if exercise.function:
+        given = [exercise.reference, *exercise.also_right, *(mistake.answer for mistake in exercise.mistakes)]
+        results += [mark(exercise, answer, seed=seed) for answer in given for seed in (0, 1)]
 print([(result.exercise, result.state, result.mistake, result.text) for result in results])
 """
 
@@ -49,6 +51,7 @@ def answers(rounds: int) -> dict[str, Any]:
         "a right formula": _spread(formulas, lambda e: e.also_right[0], rounds),
         "a formula with a known mistake": _spread(formulas, lambda e: e.mistakes[-1].answer, rounds),
         "a formula that is like nothing known": _spread(formulas, lambda e: f"({e.answer})*7 + sqrt(3)", rounds),
+        "a formula with a product left out": _spread(formulas, lambda e: f"2({e.answer})", rounds),
         "a right function": _spread(functions, lambda e: e.also_right[0], rounds),
         "a function with a known mistake": _spread(functions, lambda e: e.mistakes[0].answer, rounds),
     }
@@ -74,12 +77,12 @@ def _milliseconds(run: Callable[[], object]) -> float:
 
 
 def verdicts(rounds: int) -> dict[str, Any]:
-    """Six runs of right and wrong functions in fresh kernels at load 0 and at load 8; the verdicts must be the same."""
+    """Up to six runs of all right and wrong functions in fresh kernels, at load 0 and 8: one set of verdicts."""
     table: dict[str, Any] = {}
     found = set()
     for load in LOADS:
         with _busy(load):
-            for run in range(1, RUNS + 1):
+            for run in range(1, min(rounds, RUNS) + 1):
                 start = time.perf_counter()
                 command = [sys.executable, "-c", _ANSWERS]
                 said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -87,6 +90,7 @@ def verdicts(rounds: int) -> dict[str, Any]:
                 table[f"load {load}, run {run}"] = {
                     "seconds": time.perf_counter() - start,
                     "right": float(said.count(_RIGHT)),
+                    "wrong": float(said.count(_WRONG)),
                     "different sets of verdicts so far": float(len(found)),
                 }
     return table

@@ -24,7 +24,7 @@ from gradelib._files import write_atomically
 from gradelib.experiments import provenance, running
 from gradelib.experiments.store import Store
 
-OBJECTIVES = ("beta_vae", "taylor", "grae", "grae_bound", "grae_column")
+OBJECTIVES = ("beta_vae", "taylor", "grae", "grae_bound", "grae_column", "autoencoder", "rae")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,6 +48,11 @@ def whole(name: str, value: int | np.integer[Any], least: int = 1) -> int:
     return int(value)
 
 
+def generator(seed: int | np.integer[Any]) -> torch.Generator:
+    """A generator on the CPU that starts at `seed`; raises ValueError unless it is a whole number of at least 0."""
+    return torch.Generator().manual_seed(whole("the seed", seed, least=0))
+
+
 def latents(name: str, tensor: Tensor) -> int:
     """Return the size of the last axis; raise ValueError where there is none."""
     if tensor.ndim == 0:

@@ -1,9 +1,10 @@
 """Proofs that sympy expressions are zero, by polynomial arithmetic, and the formula language over symbols.
 
 An expression is written as a polynomial. What is no polynomial becomes a generator with a relation: an inverse 1/D with
-D·(1/D) = 1, a root with its power, a sine with sin² = 1 − cos². The relations then remove the generators again, the
-denominators by multiplication, and what is left must have no terms. There is no greatest common divisor, no
-simplification and no search. Logarithms stay linear; where they do not cancel, their arguments are multiplied.
+D·(1/D) = 1, a root with its power, |a| with |a|² = a², a sine with sin² = 1 − cos². The relations then remove the
+generators again, the denominators by multiplication, and what is left must have no terms. There is no greatest common
+divisor, no simplification and no search. Logarithms stay linear; where they do not cancel, their arguments are
+multiplied.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class AlgebraError(ValueError):
 def is_zero(expression: sp.Expr, squares: Mapping[sp.Symbol, sp.Expr] | None = None) -> bool:
     """Whether the expression is proved to be zero wherever it is defined; False means that this algebra has no proof.
 
-    Takes sums, products, rational powers, `log` of positive arguments, `exp`, `sin`, `cos`, symbols, and functions that
-    are left undefined. `squares` maps symbols to what their squares are. Raises AlgebraError for anything else.
+    Takes sums, products, rational powers, `log` of positive arguments, `exp`, `sin`, `cos`, absolute values of what is
+    real, symbols, and functions that are left undefined. `squares` maps symbols to what their squares are. Raises
+    AlgebraError for anything else.
     """
     return _Polynomials(sp.sympify(expression), squares or {}).vanishes()
 
@@ -50,6 +52,7 @@ class _Polynomials:
         self.units: dict[sp.Expr, int] = {}  # exp(m/u) is the generator of exp(k·m/u)
         self.squares = squares
         expression = expression.doit().replace(_is_root_of_a_sum, _primitive_root)
+        expression = expression.replace(lambda node: isinstance(node, sp.Abs), _absolute_value)
         self.expression = sp.expand_trig(expression) if expression.has(sp.sin, sp.cos) else expression
         for node in self.expression.atoms(sp.exp):
             for factor, monomial in _terms(node.exp):
@@ -107,6 +110,8 @@ class _Polynomials:
                 self._name(f"root {power.q}", base)
         elif isinstance(node, sp.log):
             self._name("log", node.args[0])
+        elif isinstance(node, sp.Abs):
+            self._name("abs", node.args[0])
         elif isinstance(node, sp.sin | sp.cos):
             self._name("cos", node.args[0])
             self._name("sin", node.args[0])
@@ -140,7 +145,7 @@ class _Polynomials:
             whole, part = divmod(power, 1)
             result = self.write(base) ** int(whole) if whole >= 0 else self.generator("inverse", base) ** int(-whole)
             return result * self.generator(f"root {power.q}", base) ** int(part * power.q) if part else result
-        for kind, function in (("log", sp.log), ("sin", sp.sin), ("cos", sp.cos)):
+        for kind, function in (("log", sp.log), ("abs", sp.Abs), ("sin", sp.sin), ("cos", sp.cos)):
             if isinstance(node, function):
                 return self.generator(kind, node.args[0])
         return self.generator("square" if node in self.squares else "free", node)
@@ -166,6 +171,8 @@ class _Polynomials:
             return polynomial
         if kind == "square":
             square, order = self.write(self.squares[key]), 2
+        elif kind == "abs":
+            square, order = self.write(key) ** 2, 2
         elif kind == "sin":
             square, order = 1 - self.generator("cos", key) ** 2, 2
         elif kind == "inverse":
@@ -245,6 +252,13 @@ def _is_root_of_a_sum(node: sp.Basic) -> bool:
     return (
         isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer and isinstance(node.base, sp.Add)
     )
+
+
+def _absolute_value(node: sp.Abs) -> sp.Expr:
+    """|−2a − 2b| as 2|a + b|, so that multiples share a generator."""
+    number, base = sp.expand(node.args[0]).primitive()
+    leading = sp.Poly(base).LC() if base.free_symbols and base.is_polynomial() else 1
+    return abs(number) * sp.Abs(-base if leading < 0 else base, evaluate=False)
 
 
 def _primitive_root(node: sp.Pow) -> sp.Expr:

@@ -88,7 +88,7 @@ def synthetic(
     _input.whole("examples", examples)
     if _input.whole("n", n) < d:
         raise ValueError(f"Orthogonal columns need n ≥ d, but n is {n} and d is {d}.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = _input.generator(seed)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)

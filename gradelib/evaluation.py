@@ -163,7 +163,7 @@ def samples(
     ValueError for NaN or fewer codes than d + 1.
     """
     reference = next(model.parameters())
-    generator = torch.Generator().manual_seed(seed)
+    generator = _input.generator(seed)
     z = torch.randn(_input.whole("count", count), model.d, generator=generator, dtype=reference.dtype)
     z = z.to(reference.device)
     if codes is not None:
@@ -174,6 +174,20 @@ def samples(
             )
         z = codes.mean(0) + z @ torch.linalg.cholesky(codes.mT.cov()).mT
     return (likelihood or Gaussian()).mean(model.decoder(z))
+
+
+def unlikeness(a: Tensor, b: Tensor) -> float:
+    """The mean squared distance of row i of a from row i of b, as a share of that of rows i and j ≠ i, all (count, n).
+
+    It is 0 for the same pictures, and about 1 where the pictures of one draw have no more in common than others. Raises
+    ValueError for NaN, different shapes or fewer than two rows.
+    """
+    _check_sets(a, b)
+    _input.same_size(rows_of_a=len(a), rows_of_b=len(b))
+    squared = torch.cdist(a, b).square()
+    same = squared.diagonal()
+    others = (squared.sum() - same.sum()) / (squared.numel() - len(same))
+    return float(same.mean() / others)
 
 
 def classifier(x: Tensor, labels: Tensor, *, width: int = 32, steps: int = 600, seed: int = 0) -> nn.Sequential:
@@ -188,7 +202,7 @@ def classifier(x: Tensor, labels: Tensor, *, width: int = 32, steps: int = 600, 
         torch.manual_seed(seed)
         net = mlp([x.shape[-1], 4 * width, width, int(labels.max()) + 1], "relu").to(x)
     optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
-    generator = torch.Generator().manual_seed(seed)
+    generator = _input.generator(seed)
     for _ in range(_input.whole("steps", steps)):
         rows = torch.randint(len(x), (128,), generator=generator).to(x.device)
         optimiser.zero_grad()
@@ -231,7 +245,7 @@ def two_sample_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> float:
     cuts the larger set down. Raises ValueError for NaN, different sizes of the features or fewer than two examples.
     """
     _check_sets(real, fake)
-    count, generator = min(len(real), len(fake)), torch.Generator().manual_seed(seed)
+    count, generator = min(len(real), len(fake)), _input.generator(seed)
     both = torch.cat([s[torch.randperm(len(s), generator=generator)[:count].to(s.device)] for s in (real, fake)])
     nearest = torch.cdist(both, both).fill_diagonal_(torch.inf).argmin(-1)
     index = torch.arange(len(both), device=both.device)
@@ -242,7 +256,7 @@ def _noise(mean: Tensor, samples: int, seed: int) -> Tensor:
     """One half of the draws from N(0, I) for each example: (…, d) → (samples/2, …, d). The other half is its mirror."""
     if _input.whole("samples", samples, least=2) % 2:
         raise ValueError(f"samples must be even, for they come in pairs, but it is {samples}.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = _input.generator(seed)
     return torch.randn(samples // 2, *mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
 
 

@@ -69,9 +69,10 @@ def exact(
     `left` is a function of named sympy numbers, columns and matrices, a sympy expression or a list of them, or the
     typeset left side as a formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands
     in the place of `S`.
-    `values` declares names: a domain as in `identity`, or a sympy object for which the name stands. Derivatives, sums
-    and integrals may be handed over unevaluated. Raises EquationError where there is no proof, where both sides are
-    the same expression before anything is computed, and where a mutant of `right` passes as well.
+    `values` declares names: a domain as in `identity`, a sympy object for which the name stands, or a function of other
+    names that makes one at each pair of sizes. Derivatives, sums and integrals may be handed over unevaluated. Raises
+    EquationError where there is no proof, where both sides are the same expression before anything is computed, and
+    where a mutant of `right` passes as well.
     """
     left = sp.Matrix(left) if isinstance(left, list) else left
     return _check(label, "solution" if solves else "identity", (left,), right, solves, sizes, excuse, values)
@@ -143,7 +144,7 @@ def _check(
     started = time.process_time()
     spec = _spec((*sides, right), given)
     formula = _formula(label, right, spec)
-    domains = {name: spec[name] for name in _used(label, (*sides, formula), solves, spec)}
+    domains = {name: spec[name] for name in _used(label, (*sides, formula), solves, spec, given)}
     if all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in domains.values()):
         sizes = sizes[:1]
     domains |= ALWAYS  # mutants may name a size
@@ -195,7 +196,7 @@ def _try_mutants(
 ) -> tuple[int, int, list[tuple[str, str]]]:
     """How many mutants were refused, how many are the same function, and those that pass without being it."""
     refused, same, survivors = 0, 0, []
-    kinds = {**spec, **{name: _kind_of(value) for name, value in given.items()}}
+    kinds = {**spec, **{name: _kind_of(cases[0].values[name]) for name in given if spec[name] == _GIVEN}}
     for change, mutant in mutants(right, kinds):
         if any(_refuses(case, mutant) for case in cases):
             refused += 1
@@ -229,8 +230,10 @@ def _formula(label: str, right: Any, names: Iterable[str]) -> Formula:
     return formula
 
 
-def _used(label: str, sides: Sequence[Any], solves: str, spec: Mapping[str, str]) -> list[str]:
-    """The names that occur in the sides, and those whose roots do."""
+def _used(
+    label: str, sides: Sequence[Any], solves: str, spec: Mapping[str, str], given: Mapping[str, Any]
+) -> list[str]:
+    """The names that occur in the sides, those that make others, and those whose roots occur."""
     found = {solves} - {""}
     for side in sides:
         if isinstance(side, str):
@@ -241,6 +244,8 @@ def _used(label: str, sides: Sequence[Any], solves: str, spec: Mapping[str, str]
             found |= {symbol.name for symbol in side.free_symbols} & set(spec)
         else:
             found |= set(inspect.signature(side).parameters)
+    made = (given[name] for name in found & set(given) if callable(given[name]))
+    found |= {parameter for make in made for parameter in inspect.signature(make).parameters}
     if unknown := sorted(found - set(spec)):
         raise EquationError(f'{label}: nothing says what {unknown[0]} is; declare it, for example {unknown[0]}="pos".')
     found |= {split(spec[name])[1] for name in found if split(spec[name])[0] in ("sqrt", "sqrtneg")}
@@ -249,10 +254,8 @@ def _used(label: str, sides: Sequence[Any], solves: str, spec: Mapping[str, str]
 
 def _kind_of(value: Any) -> str:
     """A domain for the mutants of a name that stands for a sympy object: whether it has an inverse or a transpose."""
-    if isinstance(value, str):
-        return value
-    shape = getattr(value, "shape", ())
-    return "real" if not shape else "vector:d" if shape[1] == 1 else "sym:d" if shape[0] == shape[1] else "matrix:n,d"
+    shape = np.shape(value)
+    return "real" if not shape else "vector:d" if len(shape) == 1 else "sym:d" if len(set(shape)) == 1 else "matrix:n,d"
 
 
 def _maybe_negative(node: Node, spec: Mapping[str, str]) -> Node | None:
@@ -410,7 +413,7 @@ def _case(
     for side in sides:  # an expression brings its own symbols for numbers
         if isinstance(side, sp.Basic | sp.MatrixBase):
             objects |= {one.name: one for one in side.free_symbols if free.get(one.name) in _SCALARS}
-    objects |= {name: sp.sympify(given[name]) for name, domain in domains.items() if domain == _GIVEN}
+    objects |= {name: _given(given[name], objects) for name, domain in domains.items() if domain == _GIVEN}
     raw = [_side(side, objects) for side in sides]
     done = [side.doit() for side in raw]
     names: dict[sp.Basic, sp.Symbol] = {}
@@ -427,6 +430,15 @@ def _case(
     return _Case(sizes, free, values, left, lift(raw[0]) if alone else None, unknown)
 
 
+def _given(value: Any, objects: Mapping[str, Any]) -> Any:
+    """The sympy object for which a name stands; a function makes it of other names."""
+    return sp.sympify(_called(value, objects) if isinstance(value, types.FunctionType) else value)
+
+
+def _called(function: Callable[..., Any], objects: Mapping[str, Any]) -> Any:
+    return function(**{name: objects[name] for name in inspect.signature(function).parameters})
+
+
 def _side(side: Any, objects: Mapping[str, Any]) -> Any:
     """A left side as a sympy expression or matrix, not yet computed."""
     if isinstance(side, str):
@@ -436,7 +448,7 @@ def _side(side: Any, objects: Mapping[str, Any]) -> Any:
         )
         return sp.Matrix(value.tolist()) if np.ndim(value) else sp.sympify(value)
     if not isinstance(side, sp.Basic | sp.MatrixBase):
-        side = sp.sympify(side(**{name: objects[name] for name in inspect.signature(side).parameters}))
+        side = sp.sympify(_called(side, objects))
     if isinstance(side, list | tuple | sp.Tuple):
         side = sp.Matrix(list(side))
     return side[0, 0] if isinstance(side, sp.MatrixBase) and side.shape == (1, 1) else side

@@ -104,11 +104,93 @@ def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
     return total @ unit
 
 
-def _adam(parameters: list[Tensor], learning_rate: float) -> torch.optim.Optimizer:
+class SOAP(torch.optim.Optimizer):
+    """SOAP of Vyas et al. (2025): Adam in the slowly turning eigenbases of Shampoo's two Gram matrices.
+
+    A matrix G of gradients has the running averages L of GGᵀ and R of GᵀG. Adam acts on Q_LᵀGQ_R, and every `every`
+    steps one orthogonal iteration turns Q_L and Q_R further towards the eigenvectors. A kernel of a convolution is the
+    matrix of its output channels; parameters that are no matrices follow Adam. The first step only starts L and R.
+    `leading` axes in front, such as the models of a grid, are a batch of parameters.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], learning_rate: float = 3e-3, *, every: int = 10, leading: int = 0
+    ) -> None:
+        """Raise ValueError for numbers out of range."""
+        _input.positive("learning_rate", learning_rate)
+        _input.whole("every", every)
+        super().__init__(list(parameters), {"lr": learning_rate, "every": every, "leading": leading, "steps": 0})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no second look at the loss in one step
+        """Move all parameters that have a gradient by one step."""
+        for group in self.param_groups:
+            group["steps"] += 1
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move(parameter, parameter.grad, group)
+
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state, is_matrix = self.state[parameter], parameter.ndim - group["leading"] >= 2
+        matrix = gradient.flatten(group["leading"] + 1) if is_matrix else gradient
+        if not state:
+            state |= {"mean": torch.zeros_like(matrix), "square": torch.zeros_like(matrix)}
+            if is_matrix:
+                state |= {"left": 0.05 * matrix @ matrix.mT, "right": 0.05 * matrix.mT @ matrix}
+                state |= {side: _eigenvectors(state[gram]) for side, gram in _SIDES}
+        if is_matrix and group["steps"] == 1:
+            return
+        state["mean"].lerp_(matrix, 0.05)
+        turned = _into(matrix, state) if is_matrix else matrix
+        state["square"].lerp_(turned.square(), 0.05)
+        count = group["steps"] - is_matrix
+        ahead = (_into(state["mean"], state) if is_matrix else state["mean"]) / (1 - 0.95**count)
+        ahead = ahead / ((state["square"] / (1 - 0.95**count)).sqrt() + 1e-8)
+        if is_matrix:
+            ahead = state["Q_left"] @ ahead @ state["Q_right"].mT
+        parameter.add_(ahead.reshape(parameter.shape), alpha=-group["lr"])
+        if is_matrix:
+            state["left"].lerp_(matrix @ matrix.mT, 0.05)
+            state["right"].lerp_(matrix.mT @ matrix, 0.05)
+            if group["steps"] % group["every"] == 0:
+                _turn_bases(state)
+
+
+_SIDES = (("Q_left", "left"), ("Q_right", "right"))
+
+
+def _into(matrix: Tensor, state: dict[str, Tensor]) -> Tensor:
+    return state["Q_left"].mT @ matrix @ state["Q_right"]
+
+
+def _eigenvectors(gram: Tensor) -> Tensor:
+    """Those of (…, k, k), the largest eigenvalue first."""
+    return torch.linalg.eigh(_told_apart(gram)).eigenvectors.flip(-1)
+
+
+def _told_apart(gram: Tensor) -> Tensor:
+    """A Gram matrix plus a little, another on each axis, lest rounding alone order what few gradients leave empty."""
+    k = gram.shape[-1]
+    little = 1e-6 * gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None]
+    return gram + torch.diag_embed(little * torch.linspace(1.0, 2.0, k, dtype=gram.dtype, device=gram.device))
+
+
+def _turn_bases(state: dict[str, Tensor]) -> None:
+    """One orthogonal iteration for each basis, largest first, and the squares' rows and columns in the same order."""
+    for (side, gram), axis in zip(_SIDES, (-2, -1), strict=True):
+        Q, matrix = state[side], _told_apart(state[gram])
+        order = (Q * (matrix @ Q)).sum(-2).argsort(dim=-1, descending=True)
+        Q = Q.gather(-1, order.unsqueeze(-2).expand_as(Q))
+        index = order.unsqueeze(-1 if axis == -2 else -2).expand_as(state["square"])
+        state["square"] = state["square"].gather(axis, index)
+        state[side] = torch.linalg.qr(matrix @ Q).Q
+
+
+def _adam(parameters: list[Tensor], learning_rate: float, leading: int = 0) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
 
 
-OPTIMISERS: dict[str, Factory] = {"adam": _adam, "muon": Muon}
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": _adam, "muon": Muon, "soap": SOAP}
 
 
 def make(
@@ -120,12 +202,7 @@ def make(
     """
     _input.positive("learning_rate", learning_rate)
     if isinstance(optimiser, str):
-        one_of("optimiser", optimiser, OPTIMISERS)
-        return (
-            Muon(parameters, learning_rate, leading=leading)
-            if optimiser == "muon"
-            else _adam(parameters, learning_rate)
-        )
+        return OPTIMISERS[one_of("optimiser", optimiser, OPTIMISERS)](parameters, learning_rate, leading=leading)
     made = optimiser(parameters, learning_rate)
     if not isinstance(made, torch.optim.Optimizer):
         raise ValueError(

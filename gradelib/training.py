@@ -95,6 +95,36 @@ def _grae_column(
     return objectives.grae_column(likelihood.log_prob(x, g), entries, h, beta, check_values=check_values)
 
 
+def _autoencoder(
+    model: VAE,
+    x: Tensor,
+    noise: Tensor,
+    beta: float | Tensor,
+    *,
+    likelihood: Likelihood,
+    check_values: bool = True,
+    codes: float = 0.0,
+) -> Tensor:
+    """No noise and no charge: −log p(x | h) + codes · ½β‖h‖², where `codes` is 0 for the plain autoencoder."""
+    h = model.posterior(x, check_values=check_values).mean
+    code = 0.5 * beta * h.square().sum(-1)
+    return (codes * code - likelihood.log_prob(x, model.decoder(h))).mean()
+
+
+def _rae(
+    model: VAE, x: Tensor, noise: Tensor, beta: float | Tensor, *, likelihood: Likelihood, check_values: bool = True
+) -> Tensor:
+    """The regularised autoencoder of Ghosh et al. (2020) with gradient penalty: −log p + ½β‖h‖² − ½ tr JᵀHJ.
+
+    The trace comes from one column drawn for each example, as in `_grae_column`, whose charge it is for small JᵀHJ/β.
+    """
+    h = model.posterior(x, check_values=check_values).mean
+    g, J = geometry.linearise(model.decoder, h, noise.topk(1).indices, check_values=check_values)
+    entries = geometry.gauss_newton_diagonal(J, likelihood.curvature(x, g), check_values=check_values)
+    penalty = beta * h.square().sum(-1) - model.d * entries.squeeze(-1)
+    return (0.5 * penalty - likelihood.log_prob(x, g)).mean()
+
+
 # Each maps a model, examples x (batch, n), noise from N(0, I) (batch, d), β, a likelihood, whether to check values, and
 # its own options, to a scalar loss. The deterministic ones use the encoder's mean only.
 OBJECTIVES: dict[str, Loss] = {
@@ -103,6 +133,8 @@ OBJECTIVES: dict[str, Loss] = {
     "grae": _grae,
     "grae_bound": _grae_bound,
     "grae_column": _grae_column,
+    "autoencoder": _autoencoder,
+    "rae": _rae,
 }
 
 
@@ -113,7 +145,7 @@ def fit(
     beta: float,
     seed: int = 0,
     noise_seed: int | None = None,
-    objective: str = "beta_vae",
+    objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
@@ -132,20 +164,23 @@ def fit(
     environment's GRADELIB_DEVICE names, the CPU without it. The model then comes back to where x is. The losses are
     looked at every 200 steps, and nothing passes between the host and a GPU in between.
 
-    `objective` is one of `OBJECTIVES`; `grae_column` has the options `columns` (1) and `fraction` of the batch (1.0).
+    `objective` is one of `OBJECTIVES`, or a function like them. `grae_column` has the options `columns` (1) and
+    `fraction` of the batch (1.0), `autoencoder` has `codes` (0.0), the share of ½β‖h‖² that is charged.
     With a file name as `checkpoint`, the state is written there from time to time, and a run that was cut off goes on
     from it as if nothing had happened.
 
     Raises ValueError for an unknown objective, optimiser, device or option, a GPU that is not there, β ≤ 0, NaN in x, a
-    batch size or number of steps below 1, or the checkpoint of another run, and FloatingPointError, with the step and
-    what went wrong in it, when the loss stops being finite.
+    batch size or number of steps below 1, a network that mixes the examples of a batch or draws at random (batch
+    normalisation, dropout), or the checkpoint of another run, and FloatingPointError, with the step and what went wrong
+    in it, when the loss stops being finite.
     """
     loss = _prepare(objective, x, [beta], likelihood, [model], options)
     place = place_of(device)
     model.to(place)
-    how = (objective, options, likelihood, beta, seed, noise_seed, batch_size, learning_rate, _name_of(optimiser))
-    generator = torch.Generator().manual_seed(seed)
-    other = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
+    seeds = (seed, noise_seed)
+    how = (_name_of(objective), options, likelihood, beta, *seeds, batch_size, learning_rate, _name_of(optimiser))
+    generator = _input.generator(seed)
+    other = None if noise_seed is None else _input.generator(noise_seed)
     rows, beta_there = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
 
     def losses_of(chosen: Tensor, noise: Tensor, check_values: bool = False) -> Tensor:
@@ -179,7 +214,7 @@ def fit_grid(
     *,
     betas: Sequence[float],
     seeds: Sequence[int],
-    objective: str = "beta_vae",
+    objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
@@ -203,8 +238,8 @@ def fit_grid(
     place = place_of(device)
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
-    generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
-    run = _identity(x, objective, options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
+    generators = {seed: _input.generator(seed) for seed in seeds}
+    run = _identity(x, _name_of(objective), options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
     rows, beta = x.to(place), torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
     def draw() -> Batch:
@@ -302,7 +337,7 @@ class _Checkpoint:
 
 
 def _prepare(
-    objective: str,
+    objective: str | Loss,
     x: Tensor,
     betas: Sequence[float],
     likelihood: Likelihood | None,
@@ -313,8 +348,8 @@ def _prepare(
 
     Unlike those in `OBJECTIVES` it has its likelihood and its options, and looks at values only if asked to.
     """
-    loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)]
-    _check_options(objective, options, min(model.d for model in models))
+    loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)] if isinstance(objective, str) else objective
+    _check_options(loss, _name_of(objective), options, min(model.d for model in models))
     for beta in betas:
         _input.positive("beta", beta)
     _input.finite(x=x)
@@ -322,10 +357,11 @@ def _prepare(
         raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
     for dtype in {parameter.dtype for model in models for parameter in model.parameters()} - {x.dtype}:
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
-    if objective != "beta_vae":  # the others take derivatives of the decoder, one example at a time
-        for model in models:
-            codes = torch.randn(2, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
-            geometry.refuse_mixing(model.decoder, codes.to(next(model.decoder.parameters(), x).device))
+    for model in models:  # the losses and the derivatives are those of single examples
+        place = next(model.parameters(), x).device
+        codes = torch.randn(16, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+        geometry.refuse_mixing(model.decoder, codes.to(place), "the decoder")
+        geometry.refuse_mixing(model.encoder, x[:1].expand(16, -1).to(place), "the encoder")
     checking = likelihood or Gaussian()
     quick = replace(checking, check_values=False) if isinstance(checking, Gaussian | Bernoulli) else checking
 
@@ -336,8 +372,8 @@ def _prepare(
     return of_step
 
 
-def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
-    parameters = inspect.signature(OBJECTIVES[objective]).parameters
+def _check_options(loss: Loss, objective: str, options: dict[str, Any], d: int) -> None:
+    parameters = inspect.signature(loss).parameters
     known = [name for name, p in parameters.items() if p.default is not p.empty and name != "check_values"]
     for name in options:
         one_of(f"option of {objective}", name, known or ["(it has none)"])
@@ -347,6 +383,8 @@ def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
     _input.positive("fraction", fraction)
     if fraction > 1:
         raise ValueError(f"fraction must not exceed 1, but it is {fraction}.")
+    if not 0 <= (codes := options.get("codes", 0.0)) <= 1:
+        raise ValueError(f"codes must be a share from 0 to 1, but it is {codes}.")
 
 
 def _identity(x: Tensor, *settings: object) -> str:
@@ -366,8 +404,8 @@ def place_of(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _name_of(optimiser: str | Factory) -> str:
-    return optimiser if isinstance(optimiser, str) else getattr(optimiser, "__qualname__", repr(optimiser))
+def _name_of(part: str | Factory | Loss) -> str:
+    return part if isinstance(part, str) else getattr(part, "__qualname__", repr(part))
 
 
 def _draw(examples: int, size: int, d: int, dtype: torch.dtype, generator: torch.Generator) -> Batch:

@@ -16,6 +16,7 @@ PARTS = (
     "page.accessibility",
     "page.offline",
     "page.code_colours",
+    "page.downloads",
     "page.fonts",
     "page.scripts",
     "page.style_sheet",

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from gradelib import exercises
 from gradelib._files import write_atomically
 from gradelib._options import names, whole_number
+from gradelib.classroom.scores import KNOWN_MISTAKE, credited, share
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 BOOK = Path(__file__).parents[2] / "book"  # in a checkout
-KNOWN_MISTAKE = 0.5
 STUB = "# Put your answer in the place of the three dots."
 CONFIGURATION = f"""\
 c = get_config()  # noqa: F821
@@ -52,11 +52,16 @@ def credit(exercise_id: str, answer: Any, *, known_mistake: float = KNOWN_MISTAK
     """
     from gradelib.marker.check import mark
 
-    result = mark(exercises.get(exercise_id), answer, seed=seed)
-    share = 1.0 if result else known_mistake * (result.mistake is not None)
-    result = replace(result, score=share * result.max_score)
+    result = credited(mark(exercises.get(exercise_id), answer, seed=seed), known_mistake)
     print(result)
     return float(result.score)
+
+
+def told(exercise_id: str, answer: Any) -> Any:
+    """What the learner last handed to `check` for this exercise, and was told the verdict on; else `answer`."""
+    from gradelib.marker.check import handed_over
+
+    return handed_over.get(exercise_id, answer)
 
 
 # --- the notebook
@@ -145,10 +150,10 @@ def _counting(name: str, answer: str, plan: Plan, is_shared: bool) -> NotebookNo
     lines = [
         f"# Here {name} is marked, for {points:g} point{'s' if points != 1 else ''}.",
         "### BEGIN HIDDEN TESTS",
-        "from gradelib.classroom.assignment import credit",
+        "from gradelib.classroom.assignment import credit, told",
         "",
         *([f"{answer}, handed_in = ..., {answer}  # nothing stays for the next exercise"] if is_shared else []),
-        f'credit("{name}", {"handed_in" if is_shared else answer}, '
+        f'credit("{name}", told("{name}", {"handed_in" if is_shared else answer}), '
         f"known_mistake={plan.known_mistake!r}, seed={plan.seed})",
         "### END HIDDEN TESTS",
     ]
@@ -241,13 +246,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="write chapters as an nbgrader assignment",
         description="Write chapters of the book into an nbgrader course, as the source of an assignment.",
     )
-    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="1 to 12 (those of the exercises)")
     parser.add_argument("--out", type=Path, required=True, metavar="COURSE", help="the folder of the course")
     parser.add_argument("--name", required=True, metavar="NAME", help="of the assignment; it is COURSE/source/NAME")
-    parser.add_argument("--exercises", metavar="ID,ID", help="count these (all of the chapters)")
+    parser.add_argument("--chapter", type=names, default=(), metavar="N,N", help="1 to 12 (those of the exercises)")
+    parser.add_argument(
+        "--exercises", type=names, default=(), metavar="ID,ID", help="count these (all of the chapters)"
+    )
     parser.add_argument("--only-exercises", action="store_true", help="leave out the text and the experiments")
     parser.add_argument(
-        "--known-mistake", default=str(KNOWN_MISTAKE), metavar="SHARE", help="of its points, 0 to 1 (0.5)"
+        "--known-mistake", default=KNOWN_MISTAKE, metavar="SHARE", help="of its points, 0 to 1 (%(default)s)"
     )
     parser.add_argument("--seed", metavar="N", help="of the random test points (a fresh one, hidden from learners)")
     parser.add_argument("--book", type=Path, default=BOOK, metavar="FOLDER", help="with the book's notebooks")
@@ -259,11 +266,11 @@ def _run(options: argparse.Namespace) -> int:
     written = write(
         options.out,
         options.name,
-        [exercises.chapter(text) for text in options.chapters],
-        names(options.exercises or ""),
+        [exercises.chapter(text) for text in options.chapter],
+        options.exercises,
         book=options.book,
         only_exercises=options.only_exercises,
-        known_mistake=_share(options.known_mistake),
+        known_mistake=share(options.known_mistake),
         seed=whole_number("--seed", options.seed),
         force=options.force,
     )
@@ -272,13 +279,6 @@ def _run(options: argparse.Namespace) -> int:
     if STUB not in (options.out / "nbgrader_config.py").read_text(encoding="utf8"):
         print(f"Your nbgrader_config.py is left as it is. These lines belong there:\n{CONFIGURATION}", end="")
     return 0
-
-
-def _share(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--known-mistake must be a number between 0 and 1, but it is {text!r}.") from None
 
 
 def write(
@@ -305,9 +305,7 @@ def write(
 
     if not re.fullmatch(r"[\w-][\w .-]*", name):
         raise ValueError(f"An assignment is named by letters, digits and dashes, such as ps1, but not {name!r}.")
-    if not 0 <= known_mistake <= 1:
-        raise ValueError(f"The share for a known mistake lies between 0 and 1, but it is {known_mistake:g}.")
-    plan = Plan(frozenset(), only_exercises, known_mistake, secrets.randbelow(2**32) if seed is None else seed)
+    plan = Plan(frozenset(), only_exercises, share(known_mistake), secrets.randbelow(2**32) if seed is None else seed)
     folder = Path(course) / "source" / name
     texts = {}
     for chapter, ids in _by_chapter(chapters, marked).items():
@@ -333,7 +331,7 @@ def _by_chapter(chapters: Sequence[int], marked: Sequence[str]) -> dict[int, fro
     ids = {chapter: frozenset(e.id for e in exercises.of_chapter(chapter)) for chapter in exercises.CHAPTERS}
     chosen = {c: ids[c] & wanted if wanted else ids[c] for c in ids if (c in chapters if chapters else ids[c] & wanted)}
     if not chosen:
-        raise ValueError("Name the chapters of the assignment, or its exercises by --exercises.")
+        raise ValueError("Name the chapters of the assignment by --chapter, or its exercises by --exercises.")
     if lost := sorted(wanted.difference(*chosen.values())):
         raise ValueError(f"The exercise {lost[0]} is not in the chapters that you named.")
     if idle := [chapter for chapter, names in chosen.items() if not names]:

@@ -23,9 +23,9 @@ class Experiment:
     """A recorded experiment.
 
     `settings` is what all jobs share besides their own, `jobs` maps the key of each row to its job, the most telling
-    first. `run(job, settings, data, device)` does one. `evaluate(rows)` turns rows into the table of the answer.
-    `number` is what `confirm` compares. `tiny_jobs` and `tiny_settings` go through every branch of `run`, on the
-    digits that ship with scikit-learn.
+    first. `data` names the data set, unless a job has a `data` of its own. `run(job, settings, data, device)` does one
+    job. `evaluate(rows)` turns rows into the table of the answer. `number` is what `confirm` compares. `tiny_jobs` and
+    `tiny_settings` go through every branch of `run`, on the digits that ship with scikit-learn.
     """
 
     name: str
@@ -38,6 +38,10 @@ class Experiment:
     number: str
     tiny_jobs: Mapping[str, Job]
     tiny_settings: Mapping[str, Any]
+
+    def data_of(self, job: Job) -> str:
+        """The name of the data set of a job."""
+        return str(job.get("data", self.data))
 
     def tiny(self) -> dict[str, str]:
         """The printed digits of the tiny run, in float64 on the CPU, by job and number."""

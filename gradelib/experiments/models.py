@@ -16,6 +16,7 @@ from gradelib.datasets import Dataset
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
 from gradelib.posteriors import Posterior
+from gradelib.training import Loss
 
 ACTIVE = 0.01  # the variance of its mean code from which a latent counts as in use (Burda et al. 2016)
 CHUNK = 1000  # held-out examples that are judged at a time
@@ -33,17 +34,18 @@ class Trained:
     cost: Numbers
 
 
-def passes(objective: str, d: int) -> int:
+def passes(objective: str, d: int, fraction: float = 1.0) -> float:
     """Passes through one network that a step takes, where a backward pass counts as two and a tangent as a value."""
-    decoded = {"beta_vae": 1, "grae_column": 2, "grae_bound": 1 + d, "grae": 1 + d}[objective]
-    return 3 + 3 * decoded
+    tangents = {"beta_vae": 0, "autoencoder": 0, "rae": 1, "grae_column": 1, "grae_bound": d, "grae": d}[objective]
+    return 3 + 3 * (1 + fraction * tangents)
 
 
-def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
+def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None = None) -> Trained:
     """Train the model of a job on the training half of `data`, on `device`.
 
     A job says objective, family, block, activation, hidden, latents, beta, seed, noise_seed, steps, learning_rate,
-    optimiser and batch_size. Raises FloatingPointError where the loss stops being finite.
+    optimiser and batch_size, and the options of its objective. Raises FloatingPointError where the loss stops being
+    finite. A function as `objective` is trained in place of the one that the job names.
     """
     model = networks.mlp_vae(
         data.n,
@@ -61,16 +63,17 @@ def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
         beta=job["beta"],
         seed=job["seed"],
         noise_seed=job["noise_seed"],
-        objective=job["objective"],
+        objective=objective or job["objective"],
         steps=job["steps"],
         learning_rate=job["learning_rate"],
         optimiser=job["optimiser"],
         batch_size=job["batch_size"],
         device=device,
+        **{name: job[name] for name in ("codes", "fraction") if name in job},
     )
     last = fit.losses[-max(1, len(fit.losses) // 10) :]
     cost = {
-        "passes": passes(job["objective"], job["latents"]) * job["steps"],
+        "passes": round(passes(job["objective"], job["latents"]) * job["steps"]),
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - worked,
     }
@@ -168,3 +171,17 @@ def _expected_log_prob(
     beyond = torch.stack(draws)
     expected = log_prob + 0.5 * (hessian * q.covariance).sum((-2, -1)) + beyond.mean(0)
     return expected, beyond.mean(-1).std() / math.sqrt(len(beyond))
+
+
+@torch.no_grad()
+def expected_log_prob(model: VAE, x: Tensor, q: Posterior, samples: int, seed: int = 0) -> Tensor:
+    """E_q log p(x | z) in nats without its constant, from `samples` draws: x (examples, n) → (examples).
+
+    Equal seeds give equal noise, so that the difference of two q is more certain than either.
+    """
+    g, J = geometry.linearise(model.decoder, q.mean)
+    log_prob = Gaussian().log_prob(x, g) + _normaliser(x.shape[-1])
+    hessian = geometry.gauss_newton(J, Gaussian().curvature(x, g))
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(samples // 2, *q.mean.shape, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
+    return _expected_log_prob(model, x, q, log_prob, hessian, noise)[0]

@@ -44,7 +44,7 @@ def work(task: Task) -> tuple[Row, dict[str, Any]] | None:
         return None
     torch.set_num_threads(1)  # sums in another order would be other numbers, and the other cores have their own jobs
     experiment = find(task.experiment)
-    data = load_data(experiment.data, task.source)
+    data = load_data(experiment.data_of(task.job), task.source)
     place = training.place_of(task.device)
     started, worked = time.perf_counter(), time.process_time()
     try:
@@ -72,7 +72,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def load_data(name: str, source: str | None) -> Dataset:
     """The data of an experiment; `source` goes with "mnist" alone. A missing one is said in one sentence."""
     if name != "mnist":
@@ -133,12 +133,13 @@ def run(
     store = Store(experiment, folder)
     head, rows = store.read()
     place = training.place_of(device)
-    data = load_data(experiment.data, source)
-    _check_data(store, rows, data)
     missing = {key: job for key, job in experiment.jobs.items() if key not in rows}
     say(f"{experiment.name}: {len(rows)} of {len(experiment.jobs)} rows are there; {estimate(experiment, rows)}.")
     if not missing:
         return
+    _check_data(store, rows, source)
+    for name in sorted({experiment.data_of(job) for job in missing.values()}):
+        load_data(name, source)
     _compare_tiny(store, head, rows)
     until = None if minutes is None else time.time() + 60 * minutes
     tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in experiment.jobs.items()}
@@ -157,10 +158,10 @@ def run(
         raise RuntimeError(f"{len(failures)} jobs failed, and the same command tries them again; {first.sentence}")
 
 
-def _check_data(store: Store, rows: Mapping[str, Row], data: Dataset) -> None:
-    """Rows of one file are of one data set."""
-    here = data_digest(data)
+def _check_data(store: Store, rows: Mapping[str, Row], source: str | None) -> None:
+    """Rows are of the data that are here."""
     for key, row in rows.items():
+        here = data_digest(load_data(store.experiment.data_of(row["job"]), source))
         if row["provenance"]["data"] != here:
             raise ValueError(
                 f"{store.path} holds results of other data (its digest was {row['provenance']['data']} in {key!r} and "
@@ -195,15 +196,25 @@ def difference(there: Mapping[str, str], here: Mapping[str, str]) -> str | None:
 def estimate(experiment: Experiment, rows: Mapping[str, Row]) -> str:
     """How many hours of one core the missing rows take, from those that are there and were made on a CPU."""
     done = [row for row in rows.values() if row["state"] == "done" and row["provenance"]["device"].startswith("CPU")]
-    known = sum(_cost(row["job"]) for row in done)
-    rate = sum(row["provenance"]["cpu_seconds"] for row in done) / known if known else SECONDS_A_PASS
     left = [job for key, job in experiment.jobs.items() if key not in rows]
-    basis = f"at the pace of {len(done)} rows" if known else "at a nominal pace"
-    return f"the other {len(left)} take about {rate * sum(map(_cost, left)) / 3600:.1f} core-hours {basis}"
+    seconds = 0.0
+    for kind in {_kind(job) for job in left}:
+        alike = [row for row in done if _kind(row["job"]) == kind]
+        known = sum(_cost(row["job"]) for row in alike)
+        rate = sum(row["provenance"]["cpu_seconds"] for row in alike) / known if known else SECONDS_A_PASS
+        seconds += rate * sum(_cost(job) for job in left if _kind(job) == kind)
+    basis = f"at the pace of {len(done)} rows" if done else "at a nominal pace"
+    return f"the other {len(left)} take about {seconds / 3600:.1f} core-hours {basis}"
+
+
+def _kind(job: Job) -> tuple[Any, ...]:
+    """What rows of one pace have in common."""
+    return job.get("data"), job["optimiser"]
 
 
 def _cost(job: Job) -> float:
-    return passes(job["objective"], job["latents"]) * job["steps"]
+    models = len(job.get("betas") or job.get("kinds") or [0])
+    return passes(job["objective"], job["latents"], job.get("fraction", 1.0)) * job["steps"] * models
 
 
 # --- some of it again
@@ -233,7 +244,7 @@ def confirm(
         raise ValueError(
             f"{store.path} has no two rows that differ in the seed alone; run more of the experiment first."
         )
-    _check_data(store, rows, load_data(experiment.data, source))
+    _check_data(store, rows, source)
     place = training.place_of(device)
     chosen = random.Random(seed).sample(sorted(candidates), min(count, len(candidates)))
     tasks = {key: Task(experiment.name, rows[key]["job"], source, str(place), None) for key in chosen}
@@ -309,4 +320,4 @@ def state_of(experiment: Experiment, folder: Path | None = None) -> str:
     if (what := difference(head["tiny"]["digits"], experiment.tiny())) is not None:
         return f"stale until confirmed: {what}"
     older = sum(row["provenance"]["code"] != code_digest(experiment) for row in rows.values())
-    return "current" + (f"; {older} rows are of earlier code with the same tiny digits" if older else "")
+    return "current" + (f"; of earlier code with the same tiny digits: {older} rows" if older else "")

@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from gradelib import evaluation
 from gradelib.figures import COLOURS, Picture, axes, look, style
 from gradelib.networks import VAE
 
@@ -100,7 +101,7 @@ def same_draws(
             row[0].set_ylabel(name)
         panels[0, 0].set_title("from the prior")
         panels[0, 1].set_title("from the fitted Gaussian")
-        apart = [unlikeness(a, b) for a, b in zip(made[first], made[second], strict=True)]
+        apart = [evaluation.unlikeness(a, b) for a, b in zip(made[first], made[second], strict=True)]
         spread = [float(moments[name][beta][1].diagonal().mean()) for name in models]
         return Picture(
             figure,
@@ -110,17 +111,6 @@ def same_draws(
         )
 
     return draw
-
-
-def unlikeness(a: Tensor, b: Tensor) -> float:
-    """The mean squared distance of row i of a from row i of b, as a share of that of rows i and j ≠ i, all (count, n).
-
-    It is 0 for the same pictures, and about 1 where the pictures of one draw have no more in common than others.
-    """
-    squared = torch.cdist(a, b).square()
-    same = squared.diagonal()
-    others = (squared.sum() - same.sum()) / (squared.numel() - len(same))
-    return float(same.mean() / others)
 
 
 def mosaic(pictures: Tensor, image_shape: Sequence[int], scale: float, lines: int = 3) -> Tensor:

@@ -7,6 +7,7 @@ transpose is a matrix with one row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -204,7 +205,7 @@ class Float64(Arithmetic):
     lift = staticmethod(lambda value: np.asarray(value, np.float64)[()])
 
     def finite(self, x: Any) -> bool:
-        return bool(np.isfinite(x).all())
+        return math.isfinite(x) if isinstance(x, float) else bool(np.isfinite(x).all())
 
     def inv(self, x: Any) -> Any:
         try:

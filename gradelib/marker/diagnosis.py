@@ -47,8 +47,10 @@ def formula_outcome(exercise: Exercise, formula: Formula, seed: int = 0) -> Outc
     if equivalent(formula, exercise.formula, exercise.inputs, seed=seed, tolerance=exercise.tolerance):
         return Outcome("correct", sentence("correct"), read_as=read_as)
     at = trial_points(exercise)
-    found = diagnose_formula(values_of(formula, at), exercise)
-    outcome = Outcome("incorrect", found.hint, found.mistake) if found else _unlike_any(exercise, formula, at)
+    if found := diagnose_formula(ValuesAt(formula, at), exercise):
+        outcome = Outcome("incorrect", found.hint, found.mistake)
+    else:
+        outcome = _unlike_any(exercise, formula, at)
     if outcome.mistake is None and (surprise := _surprise(formula, at[0])):
         outcome = outcome._replace(text=f"{outcome.text} {surprise}")
     return outcome._replace(read_as=read_as)
@@ -75,7 +77,7 @@ def _unlike_any(exercise: Exercise, formula: Formula, at: Sequence[Point]) -> Ou
 
 def _entrywise_outcome(formula: Formula, exercise: Exercise, point: Point) -> Outcome | None:
     """A slip of the pen: the answer is right once * between vectors and matrices is read as @; or a known mistake."""
-    entrywise = {node for node in _entrywise(formula, point) if node.op == "*"}
+    entrywise = _entrywise(formula, point)
     if not entrywise:
         return None
     meant = Formula(_with_matrix_products(formula.root, entrywise))
@@ -85,11 +87,11 @@ def _entrywise_outcome(formula: Formula, exercise: Exercise, point: Point) -> Ou
     return Outcome("incorrect", sentence("entrywise")) if mistaken else None
 
 
-def _entrywise(formula: Formula, point: Point) -> list[Op]:
-    """The products and quotients of two vectors or matrices, which * and / take entry by entry."""
+def _entrywise(formula: Formula, point: Point) -> set[Op]:
+    """The products of two vectors or matrices, which * takes entry by entry."""
     values = point.values()
-    found = [node for node in walk(formula.root) if isinstance(node, Op) and node.op in ("*", "/")]
-    return [node for node in found if all(np.ndim(Formula(part).evaluate(values)) for part in node.args)]
+    found = [node for node in walk(formula.root) if isinstance(node, Op) and node.op == "*"]
+    return {node for node in found if all(np.ndim(Formula(part).evaluate(values)) for part in node.args)}
 
 
 def _with_matrix_products(node: Node, entrywise: set[Op]) -> Node:
@@ -105,8 +107,8 @@ def _surprise(formula: Formula, point: Point) -> str | None:
     try:
         entrywise = _entrywise(formula, point)
     except (ShapeError, UndefinedError):
-        entrywise = []
-    if any(node.op == "*" for node in entrywise):
+        entrywise = set()
+    if entrywise:
         return sentence("read_as_entrywise", text=formula.explicit)
     return sentence("read_as", text=formula.explicit) if formula.explicit != formula.text else None
 
@@ -123,9 +125,23 @@ def _trial_points(inputs: Mapping[str, str]) -> list[Point]:
     return [*points(inputs), *points(inputs, sizes=SQUARE_SIZES)]
 
 
-def values_of(formula: Formula, at: Sequence[Point]) -> list[Any]:
-    """The formula's value at each point, None where it has none."""
-    return [_value(formula, point) for point in at]
+class ValuesAt(Sequence[Any]):
+    """The formula's value at each point, None where it has none. A value is computed when it is asked for.
+
+    Of a wrong answer the first value mostly tells that it is none of the known ones; the others are then never needed.
+    """
+
+    def __init__(self, formula: Formula, at: Sequence[Point]) -> None:
+        self._formula, self._at = formula, at
+        self._found: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __getitem__(self, place: Any) -> Any:
+        while len(self._found) <= place < len(self._at):
+            self._found.append(_value(self._formula, self._at[len(self._found)]))
+        return self._found[place]
 
 
 def _value(formula: Formula, point: Point) -> Any:
@@ -137,12 +153,22 @@ def _value(formula: Formula, point: Point) -> Any:
 
 def same(a: Values, b: Values) -> bool:
     """Whether the values agree wherever both exist, at two points at least."""
-    both = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
-    one_sided = sum((x is None) != (y is None) for x, y in zip(a, b, strict=True))
-    return len(both) > 1 and not one_sided and all(_close(x, y) for x, y in both)
+    both = 0
+    for x, y in zip(a, b, strict=True):
+        if not _could_be(x, y):
+            return False
+        both += x is not None
+    return both > 1
+
+
+def _could_be(x: Any, y: Any) -> bool:
+    """Whether two values at one point agree, or neither is there."""
+    return y is None if x is None else y is not None and _close(x, y)
 
 
 def _close(x: Any, y: Any) -> bool:
+    if isinstance(x, float) and isinstance(y, float):  # much faster than numpy
+        return abs(float(x) - float(y)) <= _CLOSE * max(abs(float(y)), 1e-12)
     if np.shape(x) != np.shape(y):
         return False
     return bool(np.max(abs(np.subtract(x, y)), initial=0) <= _CLOSE * max(np.max(np.abs(y), initial=0), 1e-12))
@@ -174,11 +200,11 @@ def _known_values(
 ) -> _KnownValues:
     """What an exercise's wrong answers are compared with; it stays as long as the exercise is being tried."""
     at = _trial_points(dict(inputs))
-    mistakes = [(Diagnosis(mistake.hint, str(mistake)), values_of(wrong, at)) for mistake, wrong in mistaken]
+    mistakes = [(Diagnosis(mistake.hint, str(mistake)), ValuesAt(wrong, at)) for mistake, wrong in mistaken]
     # A wrong number is nearly always some mutant of the right one, so of a number without names there are none.
     varied = mutants(right, dict(inputs)) if right.names else []
     first = [(name, mutant, _value(mutant, at[0])) for name, mutant in varied]
-    return _KnownValues(at, values_of(right, at), mistakes, first)
+    return _KnownValues(at, ValuesAt(right, at), mistakes, first)
 
 
 def general_mistake(values: Values, right: Values, sizes: Sequence[Mapping[str, int]]) -> Diagnosis | None:
@@ -230,15 +256,10 @@ def _mutation(values: Values, known: _KnownValues) -> Diagnosis | None:
     found = {
         name
         for name, mutant, value in known.mutants
-        if _could_be(values[0], value) and same(values, values_of(mutant, known.points))
+        if _could_be(values[0], value) and same(values, ValuesAt(mutant, known.points))
     }
     name = next((_MUTATION[name] for name in _MUTATION if name in found), None)
     return Diagnosis(HINTS[name], name) if name else None
-
-
-def _could_be(value: Any, other: Any) -> bool:
-    """A cheap screen at one point, before all of them are computed."""
-    return other is None if value is None else other is not None and _close(value, other)
 
 
 def shape_hint(value: Any, right: Any, sizes: Mapping[str, int]) -> str | None:

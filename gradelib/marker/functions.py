@@ -66,7 +66,7 @@ class Case:
 
 def function_outcome(function: Callable[..., Any], exercise: Exercise, seed: int = 0) -> Outcome:
     """The verdict on a learner's function at the test cases of `seed`, whatever is set in torch elsewhere."""
-    with _torch_as_in_the_book():
+    with torch_as_in_the_book():
         try:
             return _Trial(function, exercise, seed).run()
         except FaultError as fault:
@@ -74,7 +74,7 @@ def function_outcome(function: Callable[..., Any], exercise: Exercise, seed: int
 
 
 @contextlib.contextmanager
-def _torch_as_in_the_book() -> Iterator[None]:
+def torch_as_in_the_book() -> Iterator[None]:
     """Gradients on, tensors on the CPU and of float64 unless they say otherwise; at the end all is as before."""
     dtype = torch.get_default_dtype()
     with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
@@ -90,7 +90,7 @@ class _Trial:
         self.function, self.exercise = function, exercise
         self.by_name = exercise.function is None
         self.parameters = self._parameters()
-        self.cases = _formula_cases(exercise, seed) if self.by_name else _function_cases(exercise, seed)
+        self.cases = _formula_cases(exercise, seed) if self.by_name else function_cases(exercise, seed)
 
     def run(self) -> Outcome:
         results = [self._check_case(case) for case in self.cases]
@@ -332,7 +332,8 @@ def _tensors(point: Point, exercise: Exercise) -> dict[str, Any]:
     }
 
 
-def _function_cases(exercise: Exercise, seed: int) -> list[Case]:
+def function_cases(exercise: Exercise, seed: int = 0) -> list[Case]:
+    """The test cases of a function exercise: each kind of batch at two sizes, with the results of its reference."""
     cases = []
     for number, batch in enumerate(exercise.batches):
         for sizes in ({"n": 5, "d": 3}, {"n": 3, "d": 4}):

@@ -68,7 +68,7 @@ class Formula:
 
     @cached_property
     def explicit(self) -> str:
-        """The text with brackets where the order of operations can surprise: (1/2)*x, -(x**2), 2**(3**2)."""
+        """The text with brackets where the order of operations can surprise: (1/2)*x, -(x**2)."""
         return _write(self.root, 0, explicit=True)
 
     @cached_property
@@ -232,8 +232,7 @@ def _write_op(node: Op, bind: int, explicit: bool) -> str:
     if node.op == "neg":
         return "-" + _write(left, _ATOM if explicit and isinstance(left, Op) else bind, explicit)
     if node.op == "**":
-        least = _ATOM if explicit and isinstance(node.args[1], Op) and node.args[1].op == "**" else _PRECEDENCE["neg"]
-        return f"{_write(left, _ATOM, explicit)}**{_write(node.args[1], least, explicit)}"
+        return f"{_write(left, _ATOM, explicit)}**{_write(node.args[1], _PRECEDENCE['neg'], explicit)}"
     if node.op in _PRECEDENCE:
         divided = explicit and bind == 2 and isinstance(left, Op) and left.op == "/"
         sign = f" {node.op} " if bind == 1 else node.op

@@ -69,10 +69,17 @@ def test_a_symbol_may_have_a_known_square():
 
 
 def test_what_algebra_does_not_reach_is_said():
-    with pytest.raises(AlgebraError, match="does not reach Abs"):
-        is_zero(sp.Abs(sp.Symbol("r", real=True)) - 1)
+    with pytest.raises(AlgebraError, match="does not reach sign"):
+        is_zero(sp.sign(sp.Symbol("r", real=True)) - 1)
     with pytest.raises(AlgebraError, match="its exponent is no number"):
         is_zero(a**b - 1)
+
+
+def test_absolute_values_are_squares_with_a_sign():
+    p, q = sp.symbols("p q", real=True)
+    assert is_zero(sp.Abs(-2 * p - 2 * q, evaluate=False) - 2 * sp.Abs(p + q))
+    assert is_zero(sp.Abs(p) ** 2 - p**2)
+    assert not is_zero(sp.Abs(p) - p)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -181,6 +188,27 @@ def test_names_may_stand_for_expressions():
         exact("eq-wrong", outer(g(z)).diff(z, 2), "H*J**2", **names)
 
 
+def unit_vector(d):
+    return sp.eye(d)[:, 0]
+
+
+def velocity_of_the(column):
+    def velocity(J):
+        z = sp.Matrix(sp.symbols(f"z1:{J.cols + 1}"))
+        return (J * z).diff(z[column])
+
+    return velocity
+
+
+def test_a_name_may_be_made_of_others_at_each_pair_of_sizes():
+    result = exact("eq-test", velocity_of_the(0), "J@e", e=unit_vector)
+    assert (result.sizes, result.tried > 5) == (((3, 2), (2, 3)), True)
+    with pytest.raises(EquationError, match="eq-wrong does not hold"):
+        exact("eq-wrong", velocity_of_the(1), "J@e", e=unit_vector)
+    with pytest.raises(EquationError, match="nothing says what w is"):
+        exact("eq-wrong", velocity_of_the(0), "J@e", e=lambda w: w)
+
+
 def test_orthogonal_matrices_and_roots():
     assert exact("eq-test", lambda R: R.T, "inv(R)").tried
     assert exact("eq-test", lambda R, S: det(R * S * R.T), "det(S)").tried
@@ -194,7 +222,7 @@ def test_orthogonal_matrices_and_roots():
     [
         (lambda J: J.T * J, "J@T(J)", "the left side is a 2 × 2 matrix, the right side a 3 × 3 matrix"),
         (lambda w: 2 * w, "2*beta", r'nothing says what w is; declare it, for example w="pos"'),
-        (lambda beta: sp.Abs(beta - 1), "sqrt(beta**2 - 2*beta + 1)", "Algebra does not reach Abs"),
+        (lambda beta: sp.sign(beta - 1) * (beta - 1), "abs(beta - 1)", "Algebra does not reach sign"),
         (lambda beta: 2 * beta, lambda beta: 2 * beta, "the right side of an exact check is a formula"),
         (lambda J: det(J.T * J), "1/det(J@T(J))", "the value is not a finite real number"),
     ],

@@ -8,11 +8,21 @@ import textwrap
 import pytest
 import torch
 
-from gradelib import experiments, objectives, optimisers, posteriors, training
-from gradelib.experiments import mnist_blocks, mnist_objectives, models, rotations, running
+from gradelib import evaluation, experiments, objectives, optimisers, posteriors, training
+from gradelib.experiments import (
+    digits_long,
+    learned_covariance,
+    mnist_blocks,
+    mnist_objectives,
+    mnist_samples,
+    models,
+    race,
+    rotations,
+    running,
+)
 from gradelib.experiments.provenance import settings_digest
 from gradelib.experiments.store import FOLDER
-from gradelib.likelihoods import Gaussian
+from gradelib.likelihoods import Bernoulli, Gaussian
 from gradelib.networks import MLP
 from gradelib.posteriors import Posterior
 
@@ -57,10 +67,12 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 # --- a flipped sign
 
+RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, digits_long, race)
+
 
 @pytest.fixture(scope="module")
 def digits():
-    return {module: module.EXPERIMENT.tiny() for module in (mnist_objectives, mnist_blocks)}
+    return {module: module.EXPERIMENT.tiny() for module in RECIPES}
 
 
 FLIPS = [  # where, and which words become which
@@ -97,6 +109,41 @@ BLOCK_FLIPS = [
     (rotations, "turned", "R.mT @ matrices @ R", "R @ matrices @ R.mT"),
     (rotations, "random_rotations", "Q * R", "Q.abs() * R"),
 ]
+RACE_FLIPS = [
+    (optimisers.SOAP, "_move", 'alpha=-group["lr"]', 'alpha=group["lr"]'),
+    (optimisers.SOAP, "_move", 'state["Q_left"] @ ahead', '-state["Q_left"] @ ahead'),
+    (optimisers.SOAP, "_move", 'square"].lerp_(turned.square()', 'square"].lerp_(matrix.square()'),
+    (optimisers, "_turn_bases", "descending=True", "descending=False"),
+    (training, "_grae_column", "math.ceil(fraction * len(x))", "len(x)"),
+]
+COVARIANCE_FLIPS = [
+    (learned_covariance, "compare", "model.decoder, h, x - g", "model.decoder, h, g - x"),
+    (learned_covariance, "compare", "beta * q.kl() - models", "beta * q.kl() + models"),
+    (learned_covariance, "compare", "(kept + dropped)", "(kept - dropped)"),
+    (learned_covariance, "compare", "blur - trace", "blur + trace"),
+    (learned_covariance, "compare", "loss(own) - by_formula", "loss(own) + by_formula"),
+    (learned_covariance, "_alike", "- values.log()", "+ values.log()"),
+]
+SAMPLE_FLIPS = [
+    (training, "_autoencoder", "codes * code - likelihood", "-codes * code - likelihood"),
+    (training, "_rae", "- model.d * entries", "+ 0.1 * model.d * entries"),
+    (mnist_samples, "_train", 'changes[name] += job["seed"]', "changes[name] += 1"),
+    (mnist_samples, "_pictures", "mean + normal", "-mean + normal"),
+    (mnist_samples, "_pictures", "h[rows] + (factor", "h[rows] - (factor"),
+    (mnist_samples, "_pictures", "+ (factor @ factor.mT).mean(0)", "- 0.1 * (factor @ factor.mT).mean(0)"),
+    (evaluation, "frechet_distance", "- 2 * shared", "+ 2 * shared"),
+    (evaluation, "unlikeness", "squared.sum() - same.sum()", "squared.sum() + same.sum()"),
+]
+LONG_FLIPS = [
+    (digits_long, "information", "- everywhere.logsumexp(-1)", "+ everywhere.logsumexp(-1)"),
+    (digits_long, "_shared_column", "noise[:1].expand_as(noise)", "noise"),
+    (digits_long, "_direction", "-pushed.square()", "-0.5 * pushed.square()"),
+    (digits_long, "_sampled", 'beta, "diagonal"', '2 * beta, "diagonal"'),
+    (digits_long, "_bernoulli", "(H + 1).abs()", "(H - 1).abs()"),
+    (digits_long, "_bernoulli", "exact + slopes.mT @ slopes", "exact - slopes.mT @ slopes"),
+    (digits_long, "_bernoulli", "logits + J.mT @ J", "logits - J.mT @ J"),
+    (Bernoulli, "log_prob", "x * g - functional", "-x * g - functional"),
+]
 
 
 def spoilt(owner, name, right, wrong):
@@ -114,13 +161,17 @@ def spoilt(owner, name, right, wrong):
     [
         *((mnist_objectives, *flip) for flip in FLIPS),
         *((mnist_blocks, *flip) for flip in BLOCK_FLIPS),
+        *((race, *flip) for flip in RACE_FLIPS),
+        *((learned_covariance, *flip) for flip in COVARIANCE_FLIPS),
+        *((mnist_samples, *flip) for flip in SAMPLE_FLIPS),
+        *((digits_long, *flip) for flip in LONG_FLIPS),
     ],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )
 def test_a_flipped_sign_shows(module, owner, name, right, wrong, digits, monkeypatch):
     changed = spoilt(owner, name, right, wrong)
     monkeypatch.setattr(owner, name, changed)
-    for user in (models, training, mnist_blocks, posteriors, objectives, rotations):  # who imported it by name
+    for user in (models, training, *RECIPES, posteriors, objectives, rotations):  # who imported it by name
         if getattr(user, name, None) is not None and user is not owner and inspect.ismodule(owner):
             monkeypatch.setattr(user, name, changed, raising=False)
     if owner is training:

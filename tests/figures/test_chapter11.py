@@ -41,14 +41,6 @@ def test_a_mosaic_in_colours_is_white_between_pictures_and_stays_in_range():
     assert (sheet[2] == 1).all()
 
 
-def test_unlikeness_is_nothing_for_one_set_and_one_for_unrelated_sets():
-    assert chapter11.unlikeness(X, X) == pytest.approx(0, abs=1e-6)
-    a, b = torch.randn(2, 400, 30, generator=torch.Generator().manual_seed(2))
-    assert chapter11.unlikeness(a, b) == pytest.approx(1, abs=0.05)
-    three = torch.tensor([[0.0], [1.0], [3.0]])
-    assert chapter11.unlikeness(three, three + 2) == pytest.approx(4 / ((9 + 25 + 1 + 16 + 1 + 0) / 6))
-
-
 def test_the_words_of_the_grids_name_the_objectives_and_the_prices():
     pictures = {name: dict.fromkeys((0.1, 0.4), (1 + place) * X / 4) for place, name in enumerate(NAMES)}
     words = chapter11.grids(pictures, (4, 5), 2.0).alt

@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from corpora import some_of
 
-from gradelib import check, exercises, geometry, networks, training
+from gradelib import check, exercises, geometry, networks, objectives, training
 from gradelib.marker import guard
 from gradelib.marker.check import mark
 from gradelib.marker.exercise import Exercise
@@ -371,15 +372,71 @@ def test_functions_of_libraries_by_their_own_names() -> None:
     right_ones(mark, members)
 
 
+MEANINGS = {
+    "log": "natural log|logarithm|log e",
+    "logdet": "log determinant|log det|slog det",
+    "det": "matrix determinant|det of",
+    "tr": "matrix trace|trace of|nan trace",
+    "inv": "matrix inverse|inverse matrix|p inverse|inv of|pinv|inverted matrix",
+    "norm": "vector norm of|two norm|l2 norm|euclidean norm|matrix norm",
+    "norm2": "squared norm|norm squared|sum of squares|norm sq|squared length",
+    "frob2": "frobenius norm|squared frobenius|fro norm",
+    "colnorm2": "column norm|col norm squared|column squares|column norms",
+    "rownorm2": "row norm|row norm squared|row norms",
+    "T": "matrix transpose|transposed matrix|conj transpose",
+    "diag": "diagonal matrix|diag embed|diag part|block diag",
+    "sum": "nan sum|cum sum|summation|total sum|sum over",
+    "prod": "nan prod|cum prod|prod of|total product",
+    "mean": "nan mean|average of|mean of|expected value",
+    "exp": "exponential|matrix exp|exp of|exponentiate",
+    "sqrt": "square root|sqrt of|matrix sqrt",
+    "square": "squared|sqr",
+    "abs": "absolute value|abs value|abs of",
+    "sigmoid": "logistic function|log sigmoid|hard sigmoid",
+    "softplus": "log add exp|soft plus of",
+    "tanh": "hyperbolic tangent|hard tanh|tanh of",
+    "dot": "inner product|scalar product|dot product|vec dot|tensor dot|v dot",
+    "@": "matrix product|matrix multiply|multi dot|bmm",
+}
+STYLES: list[Callable[[list[str]], str]] = [
+    "_".join,
+    "".join,
+    lambda words: words[0] + "".join(word.capitalize() for word in words[1:]),
+    lambda words: "".join(word.capitalize() for word in words),
+    lambda words: "np." + "_".join(words),
+    lambda words: "torch.linalg." + "_".join(words),
+]
+
+
 def test_what_has_no_name_here_is_answered_with_what_is_near_in_meaning() -> None:
-    for name, near in {
-        "slogdet": "logdet",
-        "vdot": "dot",
-        "frobenius": "frob2",
-        "magnitude": "norm",
-        "adjoint": "T",
-    }.items():
-        assert f"did you mean {near}?" in check("opt-cov", f"{name}(J)").text
+    """A learner's name for a function, in every style of writing names, leads to the function, by whatever name."""
+    definitions, members, far = LANGUAGE["definitions"], 0, []
+    same = {name: definitions.get(name, "").removesuffix("(a)") for name in definitions}
+    for near, phrases in MEANINGS.items():
+        for words, style in itertools.product(phrases.split("|"), STYLES):
+            name = style(words.split())
+            text = check("opt-cov", f"{name}(J)").text
+            if "no function" not in text:  # a name that is known after all
+                continue
+            members += 1
+            found = re.search(r"did you mean (.+)\?", text)
+            if not found or (near not in (found[1], same.get(found[1])) and definitions.get(found[1]) != f"a{near}b"):
+                far.append((name, near, text))
+    assert members >= MEMBERS
+    assert far == []
+
+
+def test_a_misspelt_function_is_answered_with_the_one_that_was_meant() -> None:
+    draw, offered = random.Random(19), 0
+    names = [name for name in LANGUAGE["functions"] if len(name) > 3]
+    for _ in range(MEMBERS):
+        name = draw.choice(names)
+        place = draw.randrange(len(name) - 1)
+        swapped = name[:place] + name[place + 1] + name[place] + name[place + 2 :]
+        misspelt = draw.choice([swapped, name[:place] + name[place:].replace(name[place], 2 * name[place], 1)])
+        if misspelt != name:
+            offered += f"did you mean {name}?" in check("opt-cov", f"{misspelt}(J)").text
+    assert offered > 0.85 * MEMBERS
 
 
 def test_elementwise_products_are_told_from_matrix_products() -> None:
@@ -402,6 +459,136 @@ def test_the_answer_says_how_it_was_read_where_that_can_surprise() -> None:
     assert "Read as" not in check(kl, "norm2(h)*7 + d").text
     assert check(kl, "norm2(h)").read_as == "norm2(h)"
     assert check(kl, "1/2norm2(h)").text.endswith("Did you mean 1/2*norm2(h), which is read as (1/2)*norm2(h)?")
+
+
+# Read as
+
+
+def surprising(node: ast.AST) -> Iterator[ast.expr]:
+    """The parts of a formula that the order of operations puts in brackets which nobody sees."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.UnaryOp) and isinstance(inner.operand, ast.BinOp):
+            yield inner.operand
+        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Pow):
+            yield from [inner.right] if isinstance(inner.right, ast.BinOp) else []
+        if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Mult | ast.Div | ast.MatMult):
+            yield from [inner.left] if isinstance(inner.left, ast.BinOp) and isinstance(inner.left.op, ast.Div) else []
+
+
+def without_brackets(draw: random.Random, depth: int) -> str:
+    """A formula of numbers without any bracket, but those of functions."""
+    if depth == 0:
+        return draw.choice(["a", "b", "c", "2", "3", "0.5"])
+    parts = [without_brackets(draw, depth - 1) for _ in range(draw.randint(2, 3))]
+    kind = draw.randrange(8)
+    if kind == 0:
+        return "log(1 + {})".format(draw.choice(["a", "b/2*c", "a**2"]))
+    if kind == 1:
+        return f"-{draw.choice('abc')}**2"
+    if kind == 2:
+        return f"{draw.choice('abc')}**{draw.choice('ab')}"
+    return "".join(part + draw.choice(["*", "/", "/", " + ", " - "]) for part in parts[:-1]) + parts[-1]
+
+
+def test_the_answer_says_how_it_was_read_just_where_that_can_surprise() -> None:
+    """Python's own parser tells where; and in what is told, the brackets stand there."""
+    draw, said = random.Random(20), 0
+    exercise = Exercise("numbers", "?", {"a": "pos", "b": "pos", "c": "pos"}, answer="sqrt(a + 7*b + c/9)")
+    for _ in range(3 * MEMBERS):
+        text = without_brackets(draw, draw.randint(1, 2))
+        result = mark(exercise, text)
+        surprises = [*surprising(ast.parse(text, mode="eval"))]
+        told = re.search(r"Read as (.+)\.$", result.text)
+        assert bool(told) == bool(surprises), (text, result)
+        assert result.read_as
+        if told:
+            said += 1
+            assert told[1] == result.read_as
+        inner = [*surprising(ast.parse(result.read_as, mode="eval"))]
+        assert all(result.read_as[node.col_offset - 1] == "(" for node in inner), (text, result.read_as)
+        values = {"a": 1.25, "b": 0.75, "c": 2.5, "log": np.log}
+        assert np.isclose(eval(result.read_as, values), eval(text, values))
+    assert said >= MEMBERS
+
+
+def test_products_entry_by_entry_are_read_so_and_a_slip_is_told() -> None:
+    """A formula with @ in some places and * in others is right where it means the same, else the slip is named."""
+    draw, slips, entrywise = random.Random(21), 0, 0
+    inputs = {"S": "spd:d", "R": "orth:d", "H": "sym:d"}
+    for _ in range(2 * MEMBERS):
+        names = draw.choices(["S", "R", "H", "T(R)", "inv(S)", "(S + H)"], k=draw.randint(2, 4))
+        signs = draw.choices("*@", k=len(names) - 1)
+        product = Exercise("product", "?", inputs, answer="@".join(names))
+        result = mark(product, "".join(name + sign for name, sign in zip(names, [*signs, ""], strict=True)))
+        if "*" not in signs or result:
+            assert result
+            continue
+        slips += 1
+        assert result.state == "unreadable"
+        assert "did you mean the matrix product @?" in result.text
+        both = Exercise("both", "?", inputs, answer=f"sum({'*'.join(names[:2])})")
+        assert mark(both, f"sum({'*'.join(names[:2])})")
+        assert mark(both, f"tr({names[0]}@T({names[1]}))")
+        entrywise += 1
+    assert slips >= MEMBERS
+
+
+def test_bars_and_primes_are_named_and_mended() -> None:
+    draw = random.Random(22)
+    names = {"x": "vector:n", "z": "vector:n", "J": "matrix:n,d", "S": "spd:d", "beta": "pos"}
+    right = {"||{v}||^2": "norm2({v})", "||{v}||": "norm({v})", "log|S|": "logdet(S)", "tr(J'@J)": "frob2(J)"}
+    for _ in range(MEMBERS):
+        written = draw.choice([*right])
+        vector = draw.choice(["x", "z", "x - z", "2*x + z"])
+        around = draw.choice(["beta*{}", "{} + beta", "{}/2", "1 - {}", "{}"])
+        exercise = Exercise("bars", "?", names, answer=around.format(right[written].format(v=vector)))
+        result = mark(exercise, around.format(written.format(v=vector)))
+        assert result.state == "unreadable"
+        assert ("prime" if "'" in written else "Bars") in result.text
+        found = re.search(r"Did you mean (.+)\?", result.text)
+        assert found, (written, result)
+        assert mark(exercise, found[1]), found[1]
+
+
+# Sympy
+
+
+def in_sympy(form: str, names: tuple[str, ...]) -> sympy.Expr | None:
+    """A formula of numbers as a sympy expression; None where there are vectors or matrices."""
+    scope = {name: sympy.Symbol(name, positive=True) for name in names}
+    try:
+        return sympy.sympify(re.sub(r"\blam\b", "lam", form), locals=scope)
+    except (sympy.SympifyError, TypeError, AttributeError, SyntaxError):
+        return None
+
+
+def test_sympy_expressions_in_every_form() -> None:
+    """What sympy makes of right answers: expanded, factored, with hyperbolic functions, as equations, in matrices."""
+    scalar = {"real", "pos", "unit"}
+    members: list[tuple[Exercise, Any]] = []
+    changes: list[Callable[[Any], Any]] = [
+        lambda e: e,
+        sympy.expand,
+        sympy.together,
+        sympy.factor,
+        lambda e: e.replace(sympy.exp, lambda x: sympy.sinh(x) + sympy.cosh(x)),
+        lambda e: e.replace(sympy.exp, lambda x: (1 + sympy.tanh(x / 2)) / (1 - sympy.tanh(x / 2))),
+        lambda e: e.replace(sympy.exp, lambda x: sympy.exp(x, evaluate=False)),
+        lambda e: sympy.Eq(sympy.Symbol("answer"), e),
+        lambda e: sympy.Matrix([e]),
+        lambda e: sympy.cosh(e) / sympy.cosh(e) * e,
+        lambda e: e + sympy.cosh(2) ** 2 - sympy.sinh(2) ** 2 - 1,
+        lambda e: e * sympy.coth(3, evaluate=False) * sympy.tanh(3),
+        lambda e: sympy.Mul(e, sympy.sech(1), sympy.cosh(1), evaluate=False),
+        lambda e: sympy.Mul(e, sympy.Abs(sympy.Symbol("beta")) / sympy.Symbol("beta"), evaluate=False),
+    ]
+    for exercise, form in RIGHT:
+        if {*exercise.inputs.values()} <= scalar:
+            written = in_sympy(form, exercise.names)
+            if isinstance(written, sympy.Expr):
+                usable = changes if "beta" in exercise.inputs else changes[:-1]
+                members += [(exercise, change(written)) for change in usable]
+    right_ones(mark, members)
 
 
 # Functions handed in
@@ -537,6 +724,63 @@ def test_imports_are_not_the_learners_time(fork: bool | None, tmp_path: Path, mo
     assert found == ["done"]
 
 
+BUSY = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\ninside = 1\n"
+IMPORTS = [
+    "import {m}",
+    "import {m} as other",
+    "from {m} import inside",
+    "from {m} import *",
+    "import importlib\nimportlib.import_module('{m}')",
+    "from importlib import import_module\nimport_module('{m}')",
+    "__import__('{m}')",
+    "import builtins\nbuiltins.__import__('{m}', fromlist=['inside'])",
+    "import {m}.part",
+    "from {m} import part",
+    "from {m}.part import inside",
+    "try:\n    import {m}\nexcept ImportError:\n    pass",
+    "def inner():\n    import {m}\ninner()",
+    "[__import__(name) for name in ('{m}', '{m}.part')]",
+    "eval('__import__(\"{m}\")')",
+    "exec('import {m}')",
+    "import sys\nif '{m}' not in sys.modules:\n    import {m}",
+]
+WAYS = [*itertools.product(IMPORTS, range(1, 4), ["module first", "part first"], [True, False])]
+
+
+def test_imports_of_every_kind_are_not_the_learners_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes more CPU time to import than the trial has; in a child, and in place."""
+    assert len(WAYS) >= MEMBERS
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for number, (statement, many, order, fork) in enumerate(some_of(WAYS, 16)):
+        names = [f"slow_{number}_{place}" for place in range(many)]
+        for name in names:
+            (tmp_path / name).mkdir()
+            start = f"from {name} import part\n" if order == "part first" else ""
+            (tmp_path / name / "__init__.py").write_text(start + BUSY.format(0.1))
+            (tmp_path / name / "part.py").write_text(BUSY.format(0.1))
+
+        def work(statement: str = statement, names: list[str] = names) -> str:
+            for name in names:
+                exec(statement.format(m=name), {})
+            return "done"
+
+        assert guard.run(work, 0.08, fork=fork) == "done", statement
+
+
+def test_what_is_computed_beside_imports_is_the_learners_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "slow_beside.py").write_text(BUSY.format(0.1))
+
+    def work() -> None:
+        import slow_beside  # noqa: F401
+
+        exec(BUSY.format(60))
+
+    for fork in (True, False):
+        with pytest.raises(guard.TimeLimitError):
+            guard.run(work, 0.08, fork=fork)
+
+
 def test_every_way_to_call_check_gives_a_result() -> None:
     draw = random.Random(13)
     values = ["opt-cov", "opt-var-1d", "beta", 3, None, ..., [], {}, object(), Exception, "kl-gauss", lambda x: x]
@@ -643,3 +887,63 @@ def test_a_checkpoint_that_was_cut_anywhere_is_named(tmp_path: Path) -> None:
         path.write_bytes(whole[: draw.randrange(len(whole) - 1)])
         with pytest.raises(ValueError, match="no whole checkpoint"):
             training.fit(networks.mlp_vae(3, 1, hidden=(2,)), x, beta=0.1, steps=1, checkpoint=path)
+
+
+# Numpy scalars
+
+
+NUMBERS = [kind for kind in {*np.sctypeDict.values()} if issubclass(kind, np.integer | np.floating)]
+NUMBERS = sorted((kind for kind in NUMBERS if kind is not np.timedelta64), key=str)
+
+
+def test_numpy_scalars_are_numbers_to_the_marker() -> None:
+    members = []
+    for kind, value in itertools.product(NUMBERS, [1, 2, 3, 5, 7, 11, 100]):
+        exercise = Exercise("value", "?", {}, answer=f"{value}")
+        members += [(exercise, written) for written in (kind(value), [kind(value)], np.array(kind(value)))]
+    for kind, value in itertools.product([k for k in NUMBERS if issubclass(k, np.floating)], [0.5, 0.25, 1.75, 6.5]):
+        members += [(Exercise("value", "?", {}, answer=f"{value}"), kind(value))]
+    right_ones(mark, members)
+
+
+def test_numpy_scalars_are_numbers_to_the_library() -> None:
+    """Every number that a function of the library takes may come from numpy, and gives what a plain one gives."""
+    x = torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(8, 3)
+    half = torch.full((4,), 0.5, dtype=torch.float64)
+    square = torch.full((4, 1, 1), 0.5, dtype=torch.float64)
+
+    def fitted(**options: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = networks.mlp_vae(3, 1, hidden=(2,)).double()
+        return training.fit(model, x, **{"beta": 0.5, "steps": 1, "batch_size": 4, **options}).losses
+
+    def sizes(n: Any, d: Any, hidden: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        return torch.cat([p.flatten() for p in networks.mlp_vae(n, d, hidden=(hidden,)).parameters()])
+
+    whole: list[Callable[[Any], torch.Tensor]] = [
+        lambda n: sizes(n, 2, 2),
+        lambda n: sizes(3, n, 2),
+        lambda n: sizes(3, 2, n),
+        lambda n: fitted(steps=n),
+        lambda n: fitted(batch_size=n),
+        lambda n: fitted(seed=n),
+        lambda n: fitted(noise_seed=n),
+        lambda n: fitted(beta=n),
+        lambda n: objectives.beta_vae(half, half, n),
+    ]
+    real: list[Callable[[Any], torch.Tensor]] = [
+        lambda r: fitted(beta=r),
+        lambda r: fitted(learning_rate=r),
+        lambda r: objectives.beta_vae(half, half, r),
+        lambda r: objectives.taylor(half, -square, half[:, None], square, r),
+        lambda r: objectives.grae(half, -square, half[:, None], r),
+        lambda r: objectives.grae_isotropic(half, -half, half[:, None], r),
+    ]
+    tried = 0
+    for kind in NUMBERS:
+        numbers, calls = ((2, 3), whole) if issubclass(kind, np.integer) else ((0.5, 0.25), real)
+        for number, call in itertools.product(numbers, calls):
+            assert torch.equal(call(kind(number)), call(number)), (kind, number)
+            tried += 1
+    assert tried >= MEMBERS

@@ -269,3 +269,14 @@ def test_bad_input_is_refused():
         evaluation.samples(model, 0)
     with refused("examples = 5", "labels = 3"):
         evaluation.classifier(x, torch.zeros(3, dtype=torch.long))
+
+
+def test_unlikeness_is_nothing_for_one_set_and_one_for_unrelated_sets():
+    X = normal(30, 5)
+    assert evaluation.unlikeness(X, X) == pytest.approx(0, abs=1e-6)
+    a, b = normal(2, 400, 30, seed=2)
+    assert evaluation.unlikeness(a, b) == pytest.approx(1, abs=0.05)
+    three = torch.tensor([[0.0], [1.0], [3.0]])
+    assert evaluation.unlikeness(three, three + 2) == pytest.approx(4 / ((9 + 25 + 1 + 16 + 1 + 0) / 6))
+    with refused("3", "2"):
+        evaluation.unlikeness(three, three[:2])

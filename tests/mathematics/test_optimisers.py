@@ -1,4 +1,4 @@
-"""Optimisers: Muon against its definition, and what `fit` and `fit_grid` make of a name or a factory."""
+"""Optimisers: Muon and SOAP against their definitions, and what `fit` and `fit_grid` make of a name or a factory."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from random_cases import normal, refused
 
 from gradelib import networks, optimisers, training
-from gradelib.optimisers import Muon, orthogonalise
+from gradelib.optimisers import SOAP, Muon, orthogonalise
 
 X = torch.sigmoid(normal(40, 10))
 SHORT = {"steps": 12, "batch_size": 8, "learning_rate": 1e-2}
@@ -61,7 +61,68 @@ def test_a_step_of_muon_is_orthogonal_momentum_and_adam_for_the_rest(shape):
         torch.testing.assert_close(b.detach(), reference.detach())
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adam", torch.optim.RMSprop])
+def moved(start, gradients, make):
+    """Where a parameter ends that sees these gradients."""
+    parameter = torch.nn.Parameter(start.clone())
+    optimiser = make([parameter])
+    for gradient in gradients:
+        parameter.grad = gradient
+        optimiser.step()
+    return parameter.detach()
+
+
+def soap(parameters):
+    return SOAP(parameters, 0.1, every=2)
+
+
+def orthogonal(size, seed):
+    return torch.linalg.qr(normal(size, size, seed=seed)).Q
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (4, 4)])
+def test_soap_turns_with_the_axes_of_its_gradients(shape):
+    """Which is what Adam does not do."""
+    U, V = orthogonal(shape[0], 1), orthogonal(shape[1], 2)
+    start, gradients = normal(*shape), [normal(*shape, seed=k) for k in range(3, 11)]
+    plain, turned = (
+        moved(A, G, soap) for A, G in ((start, gradients), (U @ start @ V, [U @ g @ V for g in gradients]))
+    )
+    torch.testing.assert_close(turned, U @ plain @ V, atol=1e-4, rtol=0)
+
+
+def test_soap_is_adam_for_what_is_no_matrix():
+    start, gradients = normal(4), [normal(4, seed=k) for k in range(1, 10)]
+    adam = moved(start, gradients, lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.95, 0.95)))
+    torch.testing.assert_close(moved(start, gradients, soap), adam)
+
+
+def test_soap_is_adam_in_the_bases_of_its_averages():
+    """The definition, step by step, with the basis of the first gradient until `every` is over."""
+    shape = (4, 3)
+    start, gradients = normal(*shape), [normal(*shape, seed=k) for k in range(3, 11)]
+    first = gradients[0]
+    U, V = (torch.linalg.eigh(gram).eigenvectors for gram in (first @ first.mT, first.mT @ first))
+    adam = moved(
+        U.mT @ start @ V, [U.mT @ g @ V for g in gradients[1:]], lambda p: torch.optim.Adam(p, 0.1, betas=(0.95, 0.95))
+    )
+    found = moved(start, gradients, lambda p: SOAP(p, 0.1, every=100))
+    torch.testing.assert_close(found, U @ adam @ V.mT, atol=1e-3, rtol=0)
+
+
+def test_the_bases_of_soap_come_to_be_those_of_the_gradients():
+    """Orthogonal iteration finds the eigenvectors of a Gram matrix that no longer changes."""
+    parameter = torch.nn.Parameter(torch.zeros(4, 3).double())
+    optimiser = soap([parameter])
+    U, V, spread = orthogonal(4, 1), orthogonal(3, 2), torch.tensor([9.0, 3.0, 1.0]).double()
+    for seed in range(400):
+        parameter.grad = U[:, :3] @ (normal(3, 3, seed=seed) * spread * spread[:, None]) @ V.mT
+        optimiser.step()
+    state = optimiser.state[parameter]
+    assert (state["Q_left"][:, :3].mT @ U[:, :3]).abs().diagonal().min() > 0.95
+    assert (state["Q_right"].mT @ V).abs().diagonal().min() > 0.95
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "soap", "adam", torch.optim.RMSprop])
 def test_a_grid_is_what_single_fits_are(optimiser):
     keys = {"betas": [0.1, 2.0], "seeds": [0, 3]}
     grid = training.fit_grid(make, X, **keys, optimiser=optimiser, **SHORT)

@@ -3,6 +3,7 @@
 import math
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -309,7 +310,24 @@ def test_random_columns_and_parts_average_to_the_bound_with_the_variance_of_inde
         torch.testing.assert_close(draw(0, columns=3), expected)
 
 
-@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound", "grae_column"])
+def test_the_relatives_are_their_formulas():
+    """Squared error, what half of the codes' price adds, and RAE, whose columns average to the Frobenius norm."""
+    model, beta = make(0, d=3), 0.3
+    h = model.posterior(X).mean
+    error = 0.5 * (X - model.decoder(h)).square().sum(-1).mean() + X.shape[-1] / 2 * math.log(2 * math.pi)
+    plain, rae = training.OBJECTIVES["autoencoder"], training.OBJECTIVES["rae"]
+    code = 0.5 * beta * h.square().sum(-1).mean()
+    torch.testing.assert_close(plain(model, X, None, beta, likelihood=Gaussian()), error)
+    torch.testing.assert_close(plain(model, X, None, beta, likelihood=Gaussian(), codes=0.5), error + code / 2)
+    lengths = geometry.jacobian(model.decoder, h).square().sum(-2)
+    noise = normal(40, 3)
+    drawn = lengths.gather(-1, noise.argmax(-1, keepdim=True)).mean()
+    torch.testing.assert_close(rae(model, X, noise, beta, likelihood=Gaussian()), error + code + 1.5 * drawn)
+    with refused("codes", "from 0 to 1"):
+        training.fit(model, X, beta=beta, objective="autoencoder", codes=2.0)
+
+
+@pytest.mark.parametrize("objective", ["taylor", "grae", "grae_bound", "grae_column", "rae"])
 def test_the_regulariser_trains_the_decoder(objective):
     """Its gradient in the decoder's weights, against finite differences: a detached Jacobian would not pass."""
     model, noise = make(0, d=3), normal(40, 3)
@@ -499,8 +517,18 @@ def test_a_file_of_another_kind_is_no_checkpoint(tmp_path: Path) -> None:
         training.fit(networks.mlp_vae(6, 2), torch.randn(20, 6), beta=0.1, steps=2, checkpoint=tmp_path / "other.pt")
 
 
-def test_a_decoder_that_mixes_examples_is_refused_where_its_derivatives_are_taken() -> None:
+@pytest.mark.parametrize("objective", ["beta_vae", "grae_bound"])
+@pytest.mark.parametrize("network", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    "layer",
+    [lambda n: torch.nn.Softmax(0), torch.nn.BatchNorm1d, lambda n: torch.nn.Dropout()],
+    ids=["mean", "BN", "drop"],
+)
+def test_a_network_that_mixes_examples_is_refused(objective: str, network: str, layer: Callable) -> None:
     model = networks.mlp_vae(6, 2)
-    model.decoder = torch.nn.Sequential(model.decoder, torch.nn.Softmax(0))
-    with pytest.raises(ValueError, match="each example on its own"):
-        training.fit(model, torch.randn(20, 6), beta=0.1, steps=2, objective="grae_bound")
+    whole = getattr(model, network)
+    setattr(model, network, torch.nn.Sequential(whole, layer(whole[-1].out_features)))
+    with pytest.raises(ValueError, match=f"the {network} must treat each example on its own"):
+        training.fit(model, torch.randn(20, 6), beta=0.1, steps=2, objective=objective)
+    with pytest.raises(ValueError, match=f"the {network} must treat each example on its own"):
+        training.fit_grid(lambda seed: model, torch.randn(20, 6), betas=[0.1], seeds=[0], steps=2, objective=objective)

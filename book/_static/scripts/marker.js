@@ -5,6 +5,7 @@
 //   const marker = GradeMarker.load(language, exercises);      // what gradelib.marker.page gives, parsed from JSON
 //   marker.mark(id, text)                                      // the verdict on a formula, or on a choice such as "B2"
 //   marker.markChoice(id, option, reason)                      // the verdict on two indices, in the order shown
+//   marker.prepare(id)                                         // the work for the first verdict, done ahead
 //   marker.preview(id, text)                                   // how the text is read, without a verdict
 //   GradeMarker.element(readAs.mathml)                         // the formula as a <math> element
 //
@@ -245,11 +246,28 @@
     } catch (error) {
       if (!(error instanceof AnswerError)) throw error;
       if (language.lostBackslash.test(text)) throw language.error("latex");
+      if (error.rename) error.suggestion = renamed(language, ascii, known, error.rename);
       if (!["prime", "bars", "decimal_comma"].includes(error.code)) throw error;
       const meant = new Parser(language, mended(ascii), known).suggested();
       if (!meant) throw error;
       const message = language.sentence("meant", { text: error.message, mended: meant.text });
       throw new AnswerError(error.kind, error.code, message, meant.text);
+    }
+  }
+
+  // The text with the near name in place of the unknown one; null if that does not mend it.
+  function renamed(language, text, known, { name, near }) {
+    const meant = text.replace(WORD, (word) => (word === name ? near : word));
+    return readable(() => new Parser(language, meant, known).formula()) && meant;
+  }
+
+  // What `read` reads, null if it is refused.
+  function readable(read) {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof AnswerError) return null;
+      throw error;
     }
   }
 
@@ -665,17 +683,14 @@
     // The text with the operators that are missing, and its tree; null if that does not mend it.
     suggested() {
       const products = [];
-      try {
+      return readable(() => {
         let text = this.text.replace(WORD, (name) => this.splitName(name));
         new Parser(this.language, text, this.known, products).formula();
         for (const { start, sign } of products.sort((a, b) => b.start - a.start)) {
           text = text.slice(0, start).trimEnd() + sign + text.slice(start);
         }
         return { text, tree: new Parser(this.language, text, this.known).formula() };
-      } catch (error) {
-        if (error instanceof AnswerError) return null;
-        throw error;
-      }
+      });
     }
   }
 
@@ -719,8 +734,7 @@
     const sign = style.signs.get(node.op) || node.op;
     if (node.op === "neg") return style.neg + write(left, style, explicit && left.op ? ATOM : bind);
     if (node.op === "**") {
-      const least = explicit && right.op === "**" ? ATOM : PRECEDENCE.get("neg");
-      return write(left, style, ATOM) + sign + write(right, style, least);
+      return write(left, style, ATOM) + sign + write(right, style, PRECEDENCE.get("neg"));
     }
     if (PRECEDENCE.has(node.op)) {
       const divided = explicit && bind === 2 && left.op === "/";
@@ -740,7 +754,8 @@
   const fenced = (inner) => ["mrow", mo("("), inner, mo(")")];
 
   function setName(name) {
-    const [, base, index] = /^([A-Za-z]+?)_?([0-9]*|(?<=_)\w*)$/.exec(name) || [null, name, ""];
+    const [, base, , word, count] = /^([A-Za-z]+)(_(\w+)|([0-9]+))$/.exec(name) || [null, name];
+    const index = word || count;
     const letter = ["mi", GREEK.get(base) || base];
     return index ? ["msub", letter, [/^[0-9]+$/.test(index) ? "mn" : "mi", index]] : letter;
   }
@@ -1058,12 +1073,7 @@
 
     // The value, or null where there is none.
     valueOrNull(node, values) {
-      try {
-        return this.evaluate(node, values);
-      } catch (error) {
-        if (error instanceof AnswerError) return null;
-        throw error;
-      }
+      return readable(() => this.evaluate(node, values));
     }
   }
 
@@ -1229,7 +1239,6 @@
     if (!sameShape(a, b)) return "different";
     const gap = largest(entries(minus(a, b)));
     const scale = Math.max(largest(entries(a)), largest(entries(b)));
-    if (!Number.isFinite(gap) || !Number.isFinite(scale)) return "different"; // what is not finite is never right
     if (gap <= tolerance * scale && scale > SMALL) return "equal";
     return gap > REJECT * scale && scale > SMALL ? "different" : "near";
   }
@@ -1360,7 +1369,7 @@
 
     // A slip of the pen: the answer is right once * between vectors and matrices is read as @; or a known mistake.
     entrywiseOutcome(tree) {
-      const products = new Set(this.entrywise(tree).filter((node) => node.op === "*"));
+      const products = new Set(this.entrywise(tree));
       if (!products.size) return null;
       const change = (node) => (node.op
         ? op(products.has(node) ? "@" : node.op, ...node.args.map(change)) : node);
@@ -1374,23 +1383,18 @@
       return mistaken ? { state: "incorrect", message } : null;
     }
 
-    // The products and quotients of two vectors or matrices, which * and / take entry by entry.
+    // The products of two vectors or matrices, which * takes entry by entry.
     entrywise(tree) {
       const { values } = this.points[0];
-      return [...walk(tree)].filter((node) => (node.op === "*" || node.op === "/") &&
+      return [...walk(tree)].filter((node) => node.op === "*" &&
         node.args.every((part) => ndim(this.arithmetic.evaluate(part, values))));
     }
 
     // How the formula was read, where that can surprise: by the order of operations, or entry by entry.
     surprise(tree) {
       const text = write(tree, EXPLICIT);
-      let entrywise = [];
-      try {
-        entrywise = this.entrywise(tree);
-      } catch (error) {
-        if (!(error instanceof AnswerError)) throw error;
-      }
-      if (entrywise.some((node) => node.op === "*")) return this.language.sentence("read_as_entrywise", { text });
+      const entrywise = readable(() => this.entrywise(tree)) || [];
+      if (entrywise.length) return this.language.sentence("read_as_entrywise", { text });
       return text === write(tree, PLAIN) ? null : this.language.sentence("read_as", { text });
     }
 
@@ -1467,14 +1471,20 @@
       return this.verdict(id, (exercise) => (chosen ? exercise.markPair(option, reason) : this.unanswered()));
     }
 
+    // Compute what answers to an exercise are compared with, which the first answer does otherwise.
+    prepare(id) {
+      const exercise = this.exercises.get(id);
+      if (exercise.prepare) exercise.prepare();
+    }
+
     // How a formula is read so far; code says what is wrong, so that a page can wait with "incomplete" and "nothing".
     preview(id, text) {
       try {
         const tree = parse(this.language, text, this.exercises.get(id).names);
-        return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(this.language, tree) };
+        return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(this.language, tree), tree };
       } catch (error) {
         const { code, message, suggestion } = this.refusal(error, id, text);
-        return { ok: false, code, message, suggestion, readAs: null };
+        return { ok: false, code, message, suggestion, readAs: null, tree: null };
       }
     }
 
