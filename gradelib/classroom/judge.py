@@ -106,6 +106,7 @@ class Marker:
         limits: Limits | None = None,
     ) -> None:
         self._by_themselves = exercises is None
+        self._asked = exercises
         self._exercises = {one.id: one for one in _known(exercises)}
         self._seed, self._sandbox, self._limits = seed, sandbox, limits or Limits()
         self._fork_server: ForkServer | None = None
@@ -126,7 +127,11 @@ class Marker:
         self._fork_server = None
 
     def mark(self, path: Path, learner: str | None = None) -> Marked:
-        """The marks of one file; what the file holds raises nothing. `learner` is the file's name by default."""
+        """The marks of one file; what the file holds raises nothing. `learner` is the file's name by default.
+
+        Exercises that are asked for by id are marked as they are at this moment: in the variant in `exercises.use`.
+        """
+        self._exercises = {one.id: one for one in _known(self._asked)}
         path, digest = Path(path), ""
         learner = path.stem if learner is None else learner
         try:
