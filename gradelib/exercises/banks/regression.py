@@ -45,8 +45,8 @@ def confidence(draw: Random) -> Exercise:
         answer=f"1.96*s/sqrt({many})",
         mistakes=(
             Mistake("1.96*s", "This is the interval of one measurement. What does the mean of many gain?"),
-            Mistake(f"1.96*s/{many}", "Variances add up. What do standard deviations do?"),
-            Mistake(f"s/sqrt({many})", "This is one standard error: how sure is it?"),
+            Mistake(f"1.96*s/{many}", "Variances add up. What do standard deviations do?", name="divides by n"),
+            Mistake(f"s/sqrt({many})", "This is one standard error: how sure is it?", name="one standard error"),
         ),
     )
 
