@@ -13,7 +13,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.builders.html import StandaloneHTMLBuilder
+from sphinx.builders import Builder
 from sphinx.util.typing import ExtensionMetadata
 
 from book.extensions import metadata
@@ -42,7 +42,7 @@ def write_targets(
     write_atomically(path, f"(window.glPreviews ??= {{}})[{json.dumps(name)}] = {content};\n")
 
 
-def targets(builder: StandaloneHTMLBuilder, doctree: nodes.document) -> dict[str, str]:
+def targets(builder: Builder, doctree: nodes.document) -> dict[str, str]:
     """What links can lead to on a page: each anchor with its HTML."""
     found: dict[str, str] = {}
     for node in doctree.findall(_is_target):
