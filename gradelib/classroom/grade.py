@@ -30,6 +30,8 @@ from gradelib._files import create_atomically
 from gradelib._options import names, whole_number
 from gradelib._text import printable
 from gradelib.classroom import Marked, learners, reports, scores, submission
+from gradelib.exercises.bank import Bank
+from gradelib.exercises.command import add_bank
 from gradelib.marker.exercise import Exercise
 from gradelib.marker.result import Result
 
@@ -48,6 +50,12 @@ class HandedIn:
     posed: frozenset[str] = frozenset()
     problem: str | None = None
 
+    def key(self, settings: Settings) -> str:
+        """Under which its marks are kept: the digest of its content, and the learner's where exercises vary."""
+        if settings.bank is None or not settings.bank.is_varied:
+            return self.sha256
+        return f"{self.sha256}-{sha256(self.learner.encode()).hexdigest()[:16]}"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -56,6 +64,7 @@ class Settings:
     exercises: tuple[str, ...] | None
     seed: int
     sandbox: bool
+    bank: Bank | None = None
 
     @property
     def key(self) -> str:
@@ -89,6 +98,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--exercises", type=names, metavar="ID,ID", help="mark these (all that a notebook poses)")
     chosen.add_argument("--chapter", type=names, metavar="N,N", help="mark all exercises of these chapters")
+    add_bank(parser)
     add("--learner", metavar="REGEX", help="of file names, the learner's id in brackets; or moodle, canvas, nbgrader")
     add("--known-mistake", default=scores.KNOWN_MISTAKE, metavar="SHARE", help="of its points, 0 to 1 (%(default)s)")
     add("--overrides", type=Path, metavar="FILE", help="a CSV file with student_id, exercise, score and comment")
@@ -103,6 +113,7 @@ def _run(options: argparse.Namespace) -> int:
         options.folder,
         options.out,
         asked=_asked(options.exercises, options.chapter),
+        bank=options.bank and Bank.read(options.bank),
         learner=options.learner,
         scoring=Scoring(scores.share(options.known_mistake), options.overrides),
         seed=whole_number("--seed", options.seed),
@@ -118,6 +129,7 @@ def grade(
     results: Path,
     *,
     asked: Sequence[str] | None = None,
+    bank: Bank | None = None,
     learner: str | None = None,
     scoring: Scoring | None = None,
     seed: int | None = None,
@@ -127,7 +139,8 @@ def grade(
 ) -> Graded:
     """Mark the notebooks in `folder`, and write the reports into `results`.
 
-    `asked` are the exercises (by default those that each notebook poses outside its solutions), `learner` is a regular
+    `asked` are the exercises (by default those that each notebook poses outside its solutions), of the book or of the
+    `bank`, whose exercises are marked in the variant of the learner of each file. `learner` is a regular
     expression or a preset that finds the learner's id in the path of a file (by default its path without the ending),
     `seed` that of the test points (by default a fresh one, kept in `results`). What was marked already, and has not
     changed, is not marked again. With a shard in `where` only its part is marked, and no report is written. Raises
@@ -136,22 +149,32 @@ def grade(
     """
     where, scoring = where or parallel.Where(), scoring or Scoring()
     _check_results_folder(results)
+    if bank:
+        exercises.use(bank)
     files, left_out = handed_in(folder, learners.pattern(learner), results)
     chosen = None if asked is None else _known(asked)
     if chosen is None and not any(file.posed for file in files):
-        raise ValueError("No notebook poses an exercise of the book; name those to be marked with --exercises.")
+        raise ValueError("No notebook poses an exercise that is known; name those to be marked with --exercises.")
     overrides = _overrides(scoring, files)
     if sandbox and (reason := classroom.sandbox_problem()):
         raise RuntimeError(f"{reason} (--no-sandbox runs the learners' code unprotected.)")
     with _rolled_back_on_error(results):
-        settings = Settings(chosen, _kept_seed(results, seed), sandbox)
+        settings = Settings(chosen, _kept_seed(results, seed), sandbox, bank)
         found = _mark_all(files, settings, results, where, quiet=quiet)
     if where.shard:
-        return Graded(_shard_line(where.shard, files, found), True)
-    rows = _rows(files, found, sandbox, scoring, overrides)
+        return Graded(_shard_line(where.shard, {file: file.key(settings) for file in files}, found), True)
+    if bank:
+        exercises.use(bank)  # marking has left it in the variant of some learner
+    rows = _rows(files, found, settings, scoring, overrides)
     columns = _columns(chosen, rows)
     data = reports.write(
-        results, rows, columns, posed=chosen is None, left_out=left_out, folder=printable(folder.resolve().name)
+        results,
+        rows,
+        columns,
+        posed=chosen is None,
+        left_out=left_out,
+        questions={name: _questions(bank, name) for name in rows} if bank and bank.is_varied else None,
+        folder=printable(folder.resolve().name),
     )
     return Graded(_summary(data, results), not data["problems"])
 
@@ -207,6 +230,10 @@ def _columns(chosen: Sequence[str] | None, rows: Mapping[str, scores.Row]) -> li
     return [exercise for exercise in exercises.every() if exercise.id in wanted]
 
 
+def _questions(bank: Bank, learner: str) -> dict[str, str]:
+    return {exercise.id: exercise.question for exercise in bank.exercises(learner)}
+
+
 def _overrides(scoring: Scoring, files: Sequence[HandedIn]) -> dict[str, dict[str, scores.Override]]:
     if scoring.overrides is None:
         return {}
@@ -229,13 +256,14 @@ class _Job:
 
     content: bytes
     settings: Settings
+    learner: str
 
 
 def _mark_all(
     files: Sequence[HandedIn], settings: Settings, results: Path, where: parallel.Where, *, quiet: bool
 ) -> dict[str, dict[str, Any]]:
     """What the marker says of each file, by the digest of its content; the same content is marked once."""
-    jobs = {file.sha256: _Job(file.content, settings) for file in files if file.problem is None}
+    jobs = {file.key(settings): _Job(file.content, settings, file.learner) for file in files if file.problem is None}
     folder = results / MARKS / settings.key
     found = parallel.run_all(_mark, jobs, folder, where, label="Marking", quiet=quiet)
     failures = [_failure_text(key, one) for key, one in found.items() if parallel.FAILURE in one]
@@ -253,6 +281,8 @@ def _mark(job: _Job) -> dict[str, Any]:
     with _one_at_a_time, TemporaryDirectory() as folder:
         path = Path(folder, "notebook.ipynb")
         path.write_bytes(job.content)
+        if job.settings.bank:
+            exercises.use(job.settings.bank, job.learner)
         marked = _marker(job.settings).mark(path)
     marks = [{**asdict(mark), "text": printable(mark.text)} for mark in marked.marks]
     problem = marked.problem and printable(marked.problem)
@@ -276,13 +306,13 @@ def _close() -> None:
 def _rows(
     files: Sequence[HandedIn],
     found: Mapping[str, Any],
-    sandbox: bool,
+    settings: Settings,
     scoring: Scoring,
     overrides: Mapping[str, Mapping[str, scores.Override]],
 ) -> dict[str, scores.Row]:
     by_learner: dict[str, list[Marked]] = {}
     for file in files:
-        by_learner.setdefault(file.learner, []).append(_marked(file, found.get(file.sha256), sandbox))
+        by_learner.setdefault(file.learner, []).append(_marked(file, found.get(file.key(settings)), settings.sandbox))
     by_id = {exercise.id: exercise for exercise in exercises.every()}
     return {
         learner: scores.row(learner, marked, scoring.known_mistake, overrides.get(learner), by_id)
@@ -349,7 +379,7 @@ def _kept_seed(results: Path, wanted: int | None) -> int:
 # Of the package, what marks depend on: the marker, the exercises and the mathematics of their references, and here what
 # runs a notebook and judges its answers. A report, a figure or an experiment can change without a mark.
 _MARKING = ("marker", "exercises", "likelihoods", "posteriors", "geometry", "objectives", "networks", "classroom")
-_REPORTING = ("grade", "learners", "scores", "reports", "assignment")
+_REPORTING = ("grade", "learners", "scores", "reports", "assignment", "command", "trial", "banks")
 
 
 @cache
@@ -359,7 +389,7 @@ def _version() -> str:
     package = Path(gradelib.__file__).parent
     for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".json")):
         parts = path.relative_to(package).with_suffix("").parts
-        if parts[0] in _MARKING and not (parts[0] == "classroom" and parts[-1] in _REPORTING):
+        if parts[0] in _MARKING and not {*parts[1:]}.intersection(_REPORTING):
             content = path.read_text(encoding="utf8")
             digest.update(f"{path.name}\n{_meaning(content) if path.suffix == '.py' else content}\n".encode())
     return digest.hexdigest()
@@ -387,8 +417,8 @@ def _summary(data: Mapping[str, Any], results: Path) -> str:
     return f"{counts}, {_count(data['problems'], 'problem')}{left_out}. Report: {results / 'class.html'}"
 
 
-def _shard_line(shard: tuple[int, int], files: Sequence[HandedIn], found: Mapping[str, Any]) -> str:
-    done = sum(file.problem is not None or file.sha256 in found for file in files)
+def _shard_line(shard: tuple[int, int], files: Mapping[HandedIn, str], found: Mapping[str, Any]) -> str:
+    done = sum(file.problem is not None or key in found for file, key in files.items())
     return (
         f"Shard {shard[0]} of {shard[1]} is done; {done} of {_count(len(files), 'submission')} are marked so far. "
         "When all shards are done, the same command without --shard writes the reports."

@@ -34,8 +34,8 @@ from gradelib.marker.vocabulary import sentence
 
 _MOST_MESSAGES = 100_000
 _MOST_INTERRUPTS = 3  # of cells, and as many runs without a cell that ended Python or could not be interrupted
-_MESSAGE_SECONDS = 60.0  # on the clock, from the first byte of a message to its last
-_SECONDS_TO_DIE = 20.0  # that the kernel gets for ending all processes of a submission
+_MESSAGE_SECONDS = 120.0  # on the clock, from the first byte of a message to its last
+_SECONDS_TO_DIE = 120.0  # that the kernel gets for ending all processes of a submission
 _MOST_WORDS = 1000
 _RAW = 4000  # characters of an answer that are kept for the teacher
 _IN_SOLUTION = "No answer yet. What stands in the cell of the solution does not count; write it into the cell above."
@@ -69,6 +69,7 @@ class _Session:
     messages: int = 0
     interrupts: list[str] = field(default_factory=list)
     ended: str | None = None  # why the run came to no end of its own
+    is_last: bool = False  # the notebook is not run again
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.seconds)
@@ -105,6 +106,7 @@ class Marker:
         limits: Limits | None = None,
     ) -> None:
         self._by_themselves = exercises is None
+        self._asked = exercises
         self._exercises = {one.id: one for one in _known(exercises)}
         self._seed, self._sandbox, self._limits = seed, sandbox, limits or Limits()
         self._fork_server: ForkServer | None = None
@@ -125,7 +127,11 @@ class Marker:
         self._fork_server = None
 
     def mark(self, path: Path, learner: str | None = None) -> Marked:
-        """The marks of one file; what the file holds raises nothing. `learner` is the file's name by default."""
+        """The marks of one file; what the file holds raises nothing. `learner` is the file's name by default.
+
+        Exercises that are asked for by id are marked as they are at this moment: in the variant in `exercises.use`.
+        """
+        self._exercises = {one.id: one for one in _known(self._asked)}
         path, digest = Path(path), ""
         learner = path.stem if learner is None else learner
         try:
@@ -164,7 +170,7 @@ class Marker:
         silent = not problems and not findings.marks and not posed & {one.id for one in asked}
         if silent or not asked:
             raise submission.SubmissionError(_nothing_asked(session, posed))
-        problem = " ".join(problems) or None
+        problem = " ".join(dict.fromkeys(problems)) or None  # a second run has the problems of the first
         marks, answers = [], {}
         for exercise in asked:
             _, result, raw = findings.marks.get(exercise.id, (0, None, ""))
@@ -185,8 +191,8 @@ class Marker:
 
         Of a run that was cut short only the answers in its last cell are marked: the next one gives the others again.
         """
-        session = _Session({cell.number: cell for cell in cells if cell.number not in left_out}, self._limits.seconds)
         end, lifeline = self._begin()
+        session = _Session({cell.number: cell for cell in cells if cell.number not in left_out}, self._limits.seconds)
         try:
             with end, lifeline:
                 self._receive_answers(session, end, lifeline)
@@ -335,8 +341,9 @@ def _known(asked: Sequence[str | Exercise] | None) -> list[Exercise]:
 
 def _goes_on(session: _Session, left_out: set[int]) -> bool:
     """Whether the notebook is to be run again without the cell that ended this run."""
-    rest = session.cell > 0 and any(number > session.cell for number in session.cells)
-    return session.ended is not None and rest and len(left_out) < _MOST_INTERRUPTS
+    if session.ended is None or session.is_last or session.cell == 0 or len(left_out) == _MOST_INTERRUPTS:
+        return False
+    return any(number > session.cell for number in session.cells)
 
 
 def _raw(answer: _Answer) -> str:
@@ -369,11 +376,15 @@ def _reported(lifeline: socket.socket, budget: Budget) -> str | None:
 def _keep_time(session: _Session, lifeline: socket.socket) -> None:
     """Interrupt the cell that takes too long, and give the run up where that does not help."""
     budget = session.budget
-    if budget.does_not_stop():
+    if session.cell == 0:
+        if budget.overdue():
+            session.ended = "The process for the notebook did not start."
+    elif budget.does_not_stop():
         session.ended = f"Code cell {session.cell} did not stop when it was interrupted."
     elif why := budget.overdue():
         if len(session.interrupts) == _MOST_INTERRUPTS:
-            session.ended = f"Code cell {session.cell} {why}, and so did others before; the notebook was stopped."
+            session.ended = f"Code cell {session.cell} {why}, after {_MOST_INTERRUPTS} others; this was the end."
+            session.is_last = True
             return
         session.interrupts.append(f"Code cell {session.cell} {why}; it was interrupted.")
         budget.interrupt()
@@ -390,8 +401,10 @@ def _missing_answer(exercise: Exercise, cells: Sequence[Cell], session: _Session
     state: State = "unanswered"
     text = "No cell of this notebook gives an answer to this exercise."
     own = {cell.number for cell in cells if cell.names(exercise.id) and not cell.solution}
-    failed = min(session.failed.keys() & own, default=None) or min(session.failed, default=None)
-    if failed and own:
+    failed = min(session.failed.keys() & own, default=None)
+    if failed is None and own and not problem:
+        failed = min(session.failed, default=None)
+    if failed is not None:
         state, text = "unreadable", f"No answer was reached: code cell {failed} stopped with {session.failed[failed]}."
     elif exercise.id in session.in_solutions:
         text = _IN_SOLUTION

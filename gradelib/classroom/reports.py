@@ -50,13 +50,15 @@ def write(
     *,
     posed: bool = False,
     left_out: Sequence[LeftOut] = (),
+    questions: Mapping[str, Mapping[str, str]] | None = None,
     folder: str,
 ) -> dict[str, Any]:
     """Write the reports on the class `rows` (by learner), of the exercises `asked`, into the folder `results`.
 
     With `posed` a learner's scores are out of the exercises that the notebooks of this learner pose, otherwise out of
-    all. `reports/` gets a page and its data for each learner, and what else it holds of that kind goes. Then come
-    `marks.csv`, `class.html` and `class.json`, which is also what is returned. Each file is there whole or not at all.
+    all. `questions` are what single learners were asked by an exercise, where that differs. `reports/` gets a page and
+    its data for each learner, and what else it holds of that kind goes. Then come `marks.csv`, `class.html` and
+    `class.json`, which is also what is returned. Each file is there whole or not at all.
     """
     names = report_names(rows)
     pages = results / FOLDER
@@ -64,7 +66,9 @@ def write(
     for learner, row in rows.items():
         data = of_learner(row, asked, posed)
         write_atomically(pages / f"{names[learner]}.json", _json(data))
-        write_atomically(pages / f"{names[learner]}.html", _learner_page(data, asked))
+        write_atomically(
+            pages / f"{names[learner]}.html", _learner_page(data, asked, (questions or {}).get(learner, {}))
+        )
     _remove_stale(pages, set(names.values()))
     data = of_class(rows, asked, posed=posed, left_out=left_out, folder=folder, names=names)
     write_atomically(results / "marks.csv", spreadsheet(data))
@@ -261,8 +265,8 @@ def _chapters() -> dict[str, int]:
 # --- pages and cells
 
 
-def _learner_page(data: Mapping[str, Any], asked: Sequence[Exercise]) -> str:
-    prompts = {exercise.id: exercise.question for exercise in asked}
+def _learner_page(data: Mapping[str, Any], asked: Sequence[Exercise], own: Mapping[str, str]) -> str:
+    prompts = {**{exercise.id: exercise.question for exercise in asked}, **own}
     results = [
         Result(**{name: value for name, value in mark.items() if name not in ("answer", "override")})
         for mark in data["marks"]

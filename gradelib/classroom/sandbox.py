@@ -29,6 +29,7 @@ _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside th
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 _NOBODY = 65534
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")  # 1 on Ubuntu since 24.04
 _ENVIRONMENT = {
     **_kernel.ENVIRONMENT,
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
@@ -69,16 +70,19 @@ def sandbox_problem() -> str | None:
 
 def _try_sandbox() -> str | None:
     """Seal off a process that does nothing."""
-    with ForkServer(sandbox=True, warm=False, patience=20) as trial:
+    with ForkServer(sandbox=True, warm=False, patience=120) as trial:
         with contextlib.suppress(SandboxError, OSError):
             channel, lifeline = trial.begin(Limits(), probe=True)
             with channel, lifeline:
-                channel.settimeout(10)
+                channel.settimeout(60)
                 if channel.recv(16) == b"sealed":
                     return None
-            trial.ended(5)
+            trial.ended(20)
         reason = trial.last_stderr_line() or "it ended without a word"
-    return f"bubblewrap cannot make the sandbox here ({reason}); does this system allow user namespaces?"
+    hint = "does this system allow user namespaces?"
+    if _APPARMOR.exists() and _APPARMOR.read_text().strip() == "1":
+        hint = "AppArmor keeps it from making user namespaces; the book's page for teachers says how to allow it."
+    return f"bubblewrap cannot make the sandbox here ({reason}); {hint}"
 
 
 class ForkServer:

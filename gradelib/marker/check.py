@@ -45,8 +45,9 @@ def check(*arguments: Any, **named: Any) -> Result:
     except TypeError:
         return _unknown('Call it with the exercise\'s id and one answer: check("id", answer).')
     exercise_id, answer = (bound.arguments.get(name) for name in ("exercise_id", "answer"))
-    if type(exercise_id) is str and exercises.is_handed_in(exercise_id) and not is_blank(answer):
-        return handed_in(exercise_id)
+    if type(exercise_id) is str and exercises.is_handed_in(exercise_id):
+        noted = _note(exercise_id, answer)
+        return handed_in(exercise_id) if noted else Result(exercise_id, "unanswered", sentence("blank"))
     if type(exercise_id) is not str or exercise_id not in exercises.ids():
         near = nearest(exercise_id, exercises.ids()) if type(exercise_id) is str else None
         return _unknown(
@@ -55,12 +56,19 @@ def check(*arguments: Any, **named: Any) -> Result:
             else "There is no exercise with this id. The text of the exercise gives its id."
         )
     exercise = exercises.get(exercise_id)
-    with contextlib.suppress(Exception):  # what an object of the learner's own may raise
-        if not is_blank(answer):
-            handed_over[exercise_id] = answer
+    _note(exercise_id, answer)
     if is_of_gradelib(answer):
         return Result(exercise_id, "incorrect", OF_GRADELIB, None, 0, exercise.max_score)
     return mark(exercise, answer)
+
+
+def _note(exercise_id: str, answer: Any) -> bool:
+    """Keep what was handed over, unless it is a stub; whether it was kept."""
+    with contextlib.suppress(Exception):  # what an object of the learner's own may raise
+        if not is_blank(answer):
+            handed_over[exercise_id] = answer
+            return True
+    return False
 
 
 _SIGNATURE = inspect.Signature([

@@ -175,7 +175,7 @@ class _Budget:
 
     def __init__(self, seconds: float) -> None:
         cpu, wall = _clocks()
-        self.cpu, self.wall = cpu + seconds, wall + WALL * seconds
+        self.seconds, self.cpu, self.wall = seconds, cpu + seconds, wall + WALL * seconds
         self._timers: tuple[int, ...] = ()
         self._stopped: tuple[float, float] | None = None
 
@@ -184,6 +184,11 @@ class _Budget:
 
     def wall_left(self) -> float:
         return self.wall - (self._stopped or _clocks())[1]
+
+    def has_waited(self) -> bool:
+        """Whether the limit on the clock is over for what computed little; a busy machine leaves more than that."""
+        late, computed = WALL * self.seconds - self.wall_left(), self.seconds - self.cpu_left()
+        return late > WALL * self.seconds and (computed < IDLE * late or late > _MOST_WAITS * WALL * self.seconds)
 
     def set_timers(self, *timers: int, repeat: float = 0) -> None:
         """Let these timers of the system go off when nothing is left."""
@@ -275,12 +280,12 @@ def _with_timer(work: Work, seconds: float) -> Any:
     active = True
 
     def stop(number: int, frame: object) -> None:
-        if active:
+        if active and (number == signal.SIGPROF or budget.has_waited()):
             raise _Stop(waited=number == signal.SIGALRM)
 
+    budget = _Budget(seconds)
     timers = ((signal.SIGALRM, signal.ITIMER_REAL), (signal.SIGPROF, signal.ITIMER_PROF))
     kept = [(number, timer, signal.signal(number, stop), signal.setitimer(timer, 0)) for number, timer in timers]
-    budget = _Budget(seconds)
     try:
         budget.set_timers(*(timer for _, timer in timers), repeat=_REPEAT)
         with imports_are_free(budget):
@@ -300,8 +305,8 @@ def _with_watchdog(work: Work, seconds: float) -> Any:
 
     def watch() -> None:
         while not done.wait(_REPEAT) and active:
-            if budget.wall_left() < 0 or budget.cpu_left() < 0:
-                stop = _WaitedStop if budget.wall_left() < 0 else _Stop
+            if (waited := budget.has_waited()) or budget.cpu_left() < 0:
+                stop = _WaitedStop if waited else _Stop
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(stop))
 
     watcher = threading.Thread(target=watch, daemon=True)

@@ -129,6 +129,13 @@ def test_the_books_solutions_earn_all_points(drill, capsys):
         ('answer = "beta/(beta + w**2)"', 1),
         ('for answer in ("1", "beta/(beta + w**2)"):\n    if check("opt-var-1d", answer): break\nanswer = 3', 1),
         ('answer = lambda w, beta: beta/(beta + w**2)\ncheck("opt-var-1d", answer)\ndel answer\nanswer = ...', 1),
+        ('answer = ...\ncheck("opt-var-1d", answer="beta/(beta + w**2)")', 1),
+        ('mine = "beta/(beta + w**2)"\nanswer = ...\ncheck("opt-var-1d", mine)', 1),
+        ('def mine(): return check("opt-var-1d", "beta/(beta + w**2)")\nanswer = ...\nmine()', 1),
+        ('mine = "beta/(beta + w**2)"\ncheck("opt-var-1d", mine)', 1),
+        ('answer = ...\ncheck("opt-var-1d", answer)', 0),
+        ('answer = ...\ncheck("opt-var-1d", "beta/(")', 0),
+        ('answer = ...\ncheck("inverse-metric", "beta*(inv(S) - I_d)")', 0),
     ],
 )
 def test_a_cell_counts_what_the_learner_was_told(drill, capsys, cell, points):
@@ -254,9 +261,9 @@ def test_it_finds_the_chapters_of_exercises_and_takes_a_share(tmp_path, capsys):
     command("--out", str(tmp_path), "--name", "ps1", "--exercises", "metric", "--known-mistake", "0.25", "--seed", "4")
     [path] = (tmp_path / "source/ps1").iterdir()
     assert path.name == "07-block-structure.ipynb"
-    assert 'credit("metric", told("metric", matrix), known_mistake=0.25, seed=4)' in path.read_text(
-        encoding="utf8"
-    ).replace('\\"', '"')
+    assert 'credit("metric", handed_in, known_mistake=0.25, seed=4)' in path.read_text(encoding="utf8").replace(
+        '\\"', '"'
+    )
 
 
 def test_a_courses_own_configuration_is_left_alone(tmp_path, capsys):

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from functools import cache
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -403,19 +404,24 @@ def test_names_that_play_tricks_are_shown_as_they_are(tmp_path):
 
 
 def test_files_that_are_left_out_are_named(counting, one, tmp_path):
-    for name in ("eve.ipynb.txt", "bob.zip", "week 2/notes.pdf", ".DS_Store"):
-        (one / name).parent.mkdir(exist_ok=True)
+    rename, unpack, other = (
+        "Its name does not end in .ipynb; rename it if it is a notebook.",
+        "It is an archive; unpack it first.",
+        "It is no notebook.",
+    )
+    wanted = {
+        **dict.fromkeys(("bob.zip", "cem.tar.gz", "dan.7z", "Fay.RAR", "week 2/gil.tgz"), unpack),
+        **dict.fromkeys(("eve.ipynb.txt", "hal.ipynb.json", "ida.ipynb (1)", "week 2/jon.ipynb~"), rename),
+        **dict.fromkeys(("kim.py", "lea.html", "notes", "week 2/notes.pdf", "<b>.md"), other),
+    }
+    for name in (*wanted, ".DS_Store", ".git/config", "week 2/.ipynb_checkpoints/x.ipynb"):
+        (one / name).parent.mkdir(parents=True, exist_ok=True)
         (one / name).touch()
     graded = grade.grade(one, tmp_path / "out")
-    assert "0 problems, 3 files left out" in graded.line
-    assert class_data(tmp_path / "out")["left_out"] == [
-        {"file": "bob.zip", "why": "It is an archive; unpack it first."},
-        {"file": "eve.ipynb.txt", "why": "Its name does not end in .ipynb; rename it if it is a notebook."},
-        {"file": "week 2/notes.pdf", "why": "It is no notebook."},
-    ]
+    assert f"0 problems, {len(wanted)} files left out" in graded.line
+    assert {found["file"]: found["why"] for found in class_data(tmp_path / "out")["left_out"]} == wanted
     page = (tmp_path / "out" / "class.html").read_text(encoding="utf8")
-    assert "eve.ipynb.txt" in page
-    assert "week 2/notes.pdf" in page
+    assert all(escape(name) in page for name in wanted)
 
 
 # --- whose a file is
@@ -479,17 +485,43 @@ def test_several_notebooks_of_a_learner_are_one_row(counting, tmp_path):
     assert (graded.complete, graded.line.split(":")[0]) == (False, "2 submissions")
 
 
-def test_one_submission_never_changes_anothers_total(counting, tmp_path):
-    folder = hand_in(tmp_path / "in", {"ada": small("opt-cov"), "bob": small("opt-cov", more="#")})
+OTHERS = {
+    "checks one more": small("opt-cov", "grae"),
+    "checks another": small("rotation"),
+    "checks all": small(*exercises.ids()),
+    "checks nothing": small(),
+    "checks what nobody knows": small("no-such-exercise"),
+    "is broken": "{",
+    "is empty": "",
+    "is huge": " " * (10**7 + 1),
+    "is the same": small("opt-cov"),
+    "lost its tags": json.dumps(
+        {"nbformat": 4, "cells": [handed_in.code("check('opt-cov', 1)"), handed_in.code("check('grae', 1)")]}
+    ),
+    "checks it in a solution": json.dumps({"nbformat": 4, "cells": [handed_in.code("check('grae', 1)", "solution")]}),
+    "has other tags": json.dumps({"nbformat": 4, "cells": [handed_in.code("check('grae', 1)", "exercise")]}),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_one_submission_never_changes_anothers_total(counting, tmp_path, other):
+    folder = hand_in(tmp_path / "in", {"ada": small("opt-cov"), "bob": small("opt-cov", "inverse-metric")})
     grade.grade(folder, tmp_path / "out")
     before = {line["learner"]: (line["score"], line["max_score"]) for line in class_data(tmp_path / "out")["learners"]}
-    hand_in(folder, {"eve": small("opt-cov", "grae", "rotation"), "mallory": small("kl-diag")})
+    hand_in(folder, {"mallory": OTHERS[other]})
     grade.grade(folder, tmp_path / "out")
     after = {line["learner"]: (line["score"], line["max_score"]) for line in class_data(tmp_path / "out")["learners"]}
-    assert {name: after[name] for name in before} == before == {"ada": (1, 1), "bob": (1, 1)}
-    assert (after["eve"], after["mallory"]) == ((3, 3), (1, 1))
-    ada = class_data(tmp_path / "out")["learners"][0]
-    assert ada["states"] == {"kl-diag": "unposed", "rotation": "unposed", "opt-cov": "correct", "grae": "unposed"}
+    assert {name: after[name] for name in before} == before == {"ada": (1, 1), "bob": (2, 2)}
+
+
+def test_what_a_notebook_does_not_pose_is_no_wrong_answer(counting, tmp_path):
+    folder = hand_in(tmp_path / "in", {"ada": small("opt-cov"), "eve": small("opt-cov", "grae")})
+    grade.grade(folder, tmp_path / "out")
+    ada, _ = class_data(tmp_path / "out")["learners"]
+    assert ada["states"] == {"opt-cov": "correct", "grae": "unposed"}
+    assert [item["unposed"] for item in class_data(tmp_path / "out")["exercises"]] == [0, 1]
+    _, row, _ = csv.reader((tmp_path / "out/marks.csv").read_text(encoding="utf-8-sig").splitlines())
+    assert row == ["ada", "1", "", "1", "1", ""]
 
 
 # --- scores: what is not marked anew

@@ -330,6 +330,11 @@ def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     if sys.platform == "linux":
         assert "(No permissions to create new namespace)" in sandbox_problem()
+        restriction = tmp_path / "apparmor_restrict_unprivileged_userns"
+        monkeypatch.setattr(sandbox, "_APPARMOR", restriction)
+        assert "does this system allow user namespaces?" in sandbox_problem()
+        restriction.write_text("1\n")
+        assert "AppArmor keeps it from making user namespaces" in sandbox_problem()
     monkeypatch.setattr("sys.platform", "darwin")
     assert sandbox_problem().startswith("The sandbox needs Linux")
 

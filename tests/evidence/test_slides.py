@@ -138,11 +138,16 @@ def test_the_slip_of_the_exponent_is_a_slip_and_missing_conditions_are_not():
 @pytest.mark.parametrize("name", ["mnist-objectives", "mnist-blocks"])
 def test_a_recorded_experiment_says_its_rows_length_controls_and_answer(name):
     head, controls, *_, answer = recorded.words(name)
-    assert re.match(
-        rf"Recorded experiment {name}: \d+ of \d+ trainings on MNIST, [\d,]+ .*steps each, \d.* seeds? ", head
-    )
+    assert re.match(rf"Recorded experiment {name}: \d+ of \d+ rows on MNIST, [\d,]+ .*steps each, \d.* seeds? ", head)
     assert controls.startswith("Recorded: ")
     assert re.search(r"[\d.]+", answer)
+
+
+def test_an_experiment_without_rows_says_so(monkeypatch):
+    found = SimpleNamespace(rows={}, table=[], missing=["a"], stale=None)
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: found)
+    [head] = recorded.words("mnist-blocks")
+    assert re.fullmatch(r"Recorded experiment mnist-blocks: 0 of \d+ rows on MNIST\.", head)
 
 
 def test_numbers_of_slides_are_read_aloud():

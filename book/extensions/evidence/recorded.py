@@ -15,7 +15,7 @@ _Table = Sequence[dict[str, Any]]
 def seeds(name: str) -> int:
     """The smallest number of seeds in the table of an experiment; 0 while its grid has rows that are not recorded."""
     found = experiments.load(name)
-    return min((line["seeds"] for line in found.table), default=0) if not found.missing else 0
+    return min((line.get("seeds", 0) for line in found.table), default=0) if not found.missing else 0
 
 
 def path(name: str) -> str:
@@ -30,17 +30,20 @@ def words(name: str) -> list[str]:
     found, experiment = experiments.load(name), experiments.find(name)
     jobs = [row["job"] for row in found.rows.values() if row["state"] == "done"]
     grid = len(experiment.jobs)
-    head = f"Recorded experiment {name}: {len(jobs)} of {grid} trainings on {experiment.data.upper()}"
+    head = f"Recorded experiment {name}: {len(jobs)} of {grid} rows on {_DATA.get(experiment.data, experiment.data)}"
     if not jobs:
         return [f"{head}."]
-    steps = _numbers({job["steps"] for job in jobs}, "{:,} steps")
-    seeds = {line["seeds"] for line in found.table}
+    main = [job for job in jobs if job["control"] != "length"] or jobs
+    steps = _numbers({job["steps"] for job in main}, "{:,} steps")
+    seeds = {line["seeds"] for line in found.table if "seeds" in line} or {0}
     there, planned = {job["control"] for job in jobs}, dict.fromkeys(job["control"] for job in experiment.jobs.values())
     controls = ", ".join(control for control in planned if control in there)
     missing = ", ".join(control for control in planned if control not in there)
     lengths = f"{head}, {steps} each, {_numbers(seeds, '{}')} seed{'s' * (max(seeds) > 1)} for each setting."
     compared = f"Recorded: {controls}" + (f"; not yet: {missing}." if missing else ".")
-    return [lengths, compared, *([f"Stale: {found.stale}."] if found.stale else []), _ANSWERS[name](found.table)]
+    stale = f"Stale: {found.stale}." if found.stale else ""
+    answer = _ANSWERS[name](found.table) if name in _ANSWERS else ""
+    return [sentence for sentence in (lengths, compared, stale, answer) if sentence]
 
 
 def _objectives(table: _Table) -> str:
@@ -49,8 +52,9 @@ def _objectives(table: _Table) -> str:
     for line in lines:
         if (saved := line["difference"]) is not None:
             share = 100 * saved / (line["loss"] - saved)
-            losses.append(f"{_signed(saved)} ({_signed(share, 0)} %) at β = {line['beta']:g}")
-    return f"Held-out β-VAE loss when trained with GRAE≈, less that of the β-VAE, in nats: {', '.join(losses)}."
+            losses.append(f"{_signed(saved)} ({_signed(share, 1)} %) at β = {line['beta']:g}")
+    said = f"Held-out β-VAE loss when trained with GRAE≈, less that of the β-VAE, in nats: {', '.join(losses)}."
+    return said if losses else ""
 
 
 def _blocks(table: _Table) -> str:
@@ -67,6 +71,7 @@ def _blocks(table: _Table) -> str:
     return f"Nats that the decoder owes between the blocks: {'; '.join(told)}."
 
 
+_DATA = {"mnist": "MNIST"}
 _POSTERIORS = {"block": "with blocks", "diagonal": "diagonal", "full": "full", "grae": "GRAE"}
 _ANSWERS: dict[str, Callable[[_Table], str]] = {"mnist-objectives": _objectives, "mnist-blocks": _blocks}
 
