@@ -67,6 +67,12 @@ from gradelib.equations import identity
 for factor in (1, 2):
     display(identity("eq-third", f"{factor}*beta/beta", f"{factor}"))
 ```
+
+$$ e = 2 $$ (eq-fourth)
+
+```{code-cell}
+identity("eq-fourth", "2*beta/beta", "2", case=("one β", "there are many"))
+```
 """
 REPORT = "# Report\n\n```{equation-report} exceptions.yml\n```\n"
 EXCEPTIONS = """\
@@ -181,9 +187,11 @@ def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
     assert list(rows) == ["(1.1) first", "(1.2) second", "(2.1) third"]
     links = [a["href"] for a in rows["(1.2) second"].select("a")]
     assert links == ["01-first.html#equation-eq-second", "01-first.html#check-eq-second"]
-    tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:])
+    tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:7])
     assert excused == 3
     assert tried == refused + same + excused
+    shown = [math.get_text() for math in rows["(1.2) second"].find_all("annotation")]
+    assert shown == [r"b \ge 0", r"0 \le m"]  # the equation, and what was computed
     survivors = [[cell.text for cell in row.select("td")] for row in report.select("table.gl-survivors tbody tr")]
     assert ["(1.2)", "inequality", "1/2*m", "a < factor"] in survivors
     assert len(survivors) == 3
@@ -256,8 +264,8 @@ FAULTS = {
     "We saw {evidence:claim}`nothing`.": "no cell shows the claim nothing",
     "By {evidence:check}`eq-alone`.": "no cell shows a check of eq-alone",
     "\\begin{equation}\nx = 1\n\\end{equation}": "a numbered equation without a label",
-    '$$ e = 1 $$ (eq-idle)\n\n```{code-cell}\nidentity("eq-idle", lambda beta: beta, lambda beta: 1 * beta)\n```': (
-        "the check of eq-idle could not fail, since it has no formula to vary"
+    '$$ e = 1 $$ (eq-idle)\n\n```{code-cell}\nidentity("eq-idle", lambda: 1.0, lambda: 1.0)\n```': (
+        "the check of eq-idle could not fail, since it has nothing to vary"
     ),
     '$$ f = 1 $$ (eq-unseen)\n\n```{code-cell}\nidentity("eq-unseen", "beta", "beta")\nx = 1\n```': (
         "no check of eq-unseen"
@@ -275,7 +283,7 @@ def test_each_fault_is_named_until_it_is_mended(root):
     expected = [*FAULTS.values(), "no cell shows a check of eq-third"]
     new = ("eq-alone", "eq-changed", "eq-idle", "eq-unseen")
     expected += [f"{label} has no exact check, and no reason why" for label in new]
-    expected += ["eq-third has an exact check, or is no equation; it needs no reason"]
+    expected += ["eq-third has an exact check or a case, or is no equation; it needs no reason"]
     for again in (False, True):  # the second build reads nothing anew, and must be as red
         built = build(root)
         warnings = [line for line in built.stderr.splitlines() if " WARNING: " in line]
