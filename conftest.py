@@ -14,6 +14,8 @@ for name, value in ENVIRONMENT.items():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "write the pictures of the sheet of formulas, to be looked at (tests/site/test_formula_sheet.py)"
+    parser.addoption("--write-references", action="store_true", help=words)
     parser.addoption("--whole-corpus", action="store_true", help="try the page's marker on all answers, not a sample")
 
 

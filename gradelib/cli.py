@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from gradelib import __version__
 from gradelib._names import one_of
 from gradelib.classroom import assignment, grade
 from gradelib.exercises import command as bank
 from gradelib.experiments import command as experiment
 
-MISTAKEN, INTERRUPTED = 2, 130  # exit codes: what a shell expects of a wrong call and of Ctrl-C
+FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130  # exit codes: what a shell expects of a failure, a wrong call and Ctrl-C
 
 
 class _Parser(argparse.ArgumentParser):
@@ -24,7 +27,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or 2 with one sentence on stderr where it cannot be done."""
+    """Run one command and return its exit code.
+
+    It is 0; 1 where something could not be done or marked; 2 for a wrong call. Where nothing was done, there is one
+    sentence on stderr.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(arguments)
@@ -33,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"gradelib: {_sentence(error)}", file=sys.stderr)
-        return MISTAKEN
+        return MISTAKEN if isinstance(error, ValueError | FileNotFoundError | NotADirectoryError) else FAILED
 
 
 def _run(arguments: list[str]) -> int:
@@ -42,16 +49,34 @@ def _run(arguments: list[str]) -> int:
         description="Mark the exercises of a class, or repeat recorded experiments.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"gradelib {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for module in (grade, experiment, assignment, bank):
         module.register(commands)
+    for command in commands.choices.values():
+        command.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
     if not arguments:
         parser.print_help()
         return MISTAKEN
     if not arguments[0].startswith("-"):
         _check_options(commands.choices[one_of("command", arguments[0], commands.choices)], arguments[1:])
     namespace = parser.parse_args(arguments)
-    return namespace.run(namespace)
+    with _silence() if namespace.quiet else contextlib.nullcontext():
+        return namespace.run(namespace)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """No progress bars, and nothing on stdout."""
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+            yield
+    finally:
+        os.environ.pop("TQDM_DISABLE")
+        if before is not None:
+            os.environ["TQDM_DISABLE"] = before
 
 
 def _check_options(parser: argparse.ArgumentParser, arguments: list[str]) -> None:

@@ -49,19 +49,21 @@ def refuse_mixing(g: Function, z: Tensor, name: str = "g") -> None:
     """Raise ValueError where the value of g at an example depends on the others in its batch, or on chance.
 
     So do a mean or softmax over the batch, batch normalisation and dropout in training mode; the columns of a Jacobian
-    would then be sums over examples. `z` is (batch, …, d): all examples but the first are moved, and g must give the
-    first the same value as before. Of a single example (d) it is asked twice. The error calls g by its `name`.
+    would then be sums over examples. `z` is (batch, …, d): the second half of the examples is moved, and g must give
+    the first half the same values as before. Of a single example (d) it is asked twice. The error calls g by its
+    `name`.
     """
-    moved = z if z.ndim < 2 else torch.cat([z[:1], 2 * z[1:] + 1])
+    held = (len(z) + 1) // 2
+    moved = z if z.ndim < 2 else torch.cat([z[:held], 2 * z[held:] + 1])
     with torch.no_grad():
         before, after = (_input.entries(g(points)) for points in (z, moved))
     if before.ndim != z.ndim or before.shape[:-1] != z.shape[:-1]:
         return  # the caller says what is wrong with such a g
-    first = slice(None) if z.ndim < 2 else slice(1)
+    first = slice(None) if z.ndim < 2 else slice(held)
     # By rounding, a matrix product of the same rows may differ a little.
     if (before[first] - after[first]).abs().max() > before[first].abs().max() * torch.finfo(before.dtype).eps ** 0.6:
         raise ValueError(
-            f"{name} must treat each example on its own, but its value at the first one depends on the others in the "
+            f"{name} must treat each example on its own, but its value at one depends on the others in the "
             "batch, or on chance. Is there a mean or softmax over the batch, batch normalisation or dropout? For the "
             "last two, call eval() on the network."
         )

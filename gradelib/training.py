@@ -145,7 +145,7 @@ def fit(
     beta: float,
     seed: int = 0,
     noise_seed: int | None = None,
-    objective: str = "beta_vae",
+    objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
@@ -164,8 +164,8 @@ def fit(
     environment's GRADELIB_DEVICE names, the CPU without it. The model then comes back to where x is. The losses are
     looked at every 200 steps, and nothing passes between the host and a GPU in between.
 
-    `objective` is one of `OBJECTIVES`; `grae_column` has the options `columns` (1) and `fraction` of the batch (1.0),
-    `autoencoder` has `codes` (0.0), the share of ½β‖h‖² that is charged.
+    `objective` is one of `OBJECTIVES`, or a function like them. `grae_column` has the options `columns` (1) and
+    `fraction` of the batch (1.0), `autoencoder` has `codes` (0.0), the share of ½β‖h‖² that is charged.
     With a file name as `checkpoint`, the state is written there from time to time, and a run that was cut off goes on
     from it as if nothing had happened.
 
@@ -177,7 +177,8 @@ def fit(
     loss = _prepare(objective, x, [beta], likelihood, [model], options)
     place = place_of(device)
     model.to(place)
-    how = (objective, options, likelihood, beta, seed, noise_seed, batch_size, learning_rate, _name_of(optimiser))
+    seeds = (seed, noise_seed)
+    how = (_name_of(objective), options, likelihood, beta, *seeds, batch_size, learning_rate, _name_of(optimiser))
     generator = _input.generator(seed)
     other = None if noise_seed is None else _input.generator(noise_seed)
     rows, beta_there = x.to(place), torch.tensor(beta, dtype=x.dtype, device=place)
@@ -213,7 +214,7 @@ def fit_grid(
     *,
     betas: Sequence[float],
     seeds: Sequence[int],
-    objective: str = "beta_vae",
+    objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
     learning_rate: float = 2e-3,
@@ -238,7 +239,7 @@ def fit_grid(
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
     generators = {seed: _input.generator(seed) for seed in seeds}
-    run = _identity(x, objective, options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
+    run = _identity(x, _name_of(objective), options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
     rows, beta = x.to(place), torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
     def draw() -> Batch:
@@ -336,7 +337,7 @@ class _Checkpoint:
 
 
 def _prepare(
-    objective: str,
+    objective: str | Loss,
     x: Tensor,
     betas: Sequence[float],
     likelihood: Likelihood | None,
@@ -347,8 +348,8 @@ def _prepare(
 
     Unlike those in `OBJECTIVES` it has its likelihood and its options, and looks at values only if asked to.
     """
-    loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)]
-    _check_options(objective, options, min(model.d for model in models))
+    loss = OBJECTIVES[one_of("objective", objective, OBJECTIVES)] if isinstance(objective, str) else objective
+    _check_options(loss, _name_of(objective), options, min(model.d for model in models))
     for beta in betas:
         _input.positive("beta", beta)
     _input.finite(x=x)
@@ -358,9 +359,9 @@ def _prepare(
         raise ValueError(f"The model and x must share one dtype, but the model is {dtype} and x is {x.dtype}.")
     for model in models:  # the losses and the derivatives are those of single examples
         place = next(model.parameters(), x).device
-        codes = torch.randn(2, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+        codes = torch.randn(16, model.d, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
         geometry.refuse_mixing(model.decoder, codes.to(place), "the decoder")
-        geometry.refuse_mixing(model.encoder, x[:1].expand(2, -1).to(place), "the encoder")
+        geometry.refuse_mixing(model.encoder, x[:1].expand(16, -1).to(place), "the encoder")
     checking = likelihood or Gaussian()
     quick = replace(checking, check_values=False) if isinstance(checking, Gaussian | Bernoulli) else checking
 
@@ -371,8 +372,8 @@ def _prepare(
     return of_step
 
 
-def _check_options(objective: str, options: dict[str, Any], d: int) -> None:
-    parameters = inspect.signature(OBJECTIVES[objective]).parameters
+def _check_options(loss: Loss, objective: str, options: dict[str, Any], d: int) -> None:
+    parameters = inspect.signature(loss).parameters
     known = [name for name, p in parameters.items() if p.default is not p.empty and name != "check_values"]
     for name in options:
         one_of(f"option of {objective}", name, known or ["(it has none)"])
@@ -403,8 +404,8 @@ def place_of(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _name_of(optimiser: str | Factory) -> str:
-    return optimiser if isinstance(optimiser, str) else getattr(optimiser, "__qualname__", repr(optimiser))
+def _name_of(part: str | Factory | Loss) -> str:
+    return part if isinstance(part, str) else getattr(part, "__qualname__", repr(part))
 
 
 def _draw(examples: int, size: int, d: int, dtype: torch.dtype, generator: torch.Generator) -> Batch:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engines import KINDS, Engine
 from filelock import FileLock
 
 if TYPE_CHECKING:
     from benchmarks.browser import Browser
 
 ROOT = Path(__file__).parent.parent
+# `-m "not engines"` leaves Firefox and WebKit out.
+MARKS = dict.fromkeys(set(KINDS) - {"chromium"}, (pytest.mark.engines,))
 
 
 @pytest.fixture(scope="session")
@@ -43,4 +46,19 @@ def browser() -> Iterator[Browser]:
     if MISSING:
         pytest.skip(MISSING)
     with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS.get(name, ())) for name in KINDS])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn; the tests of one that is not there are skipped."""
+    if reason := KINDS[request.param].missing:
+        pytest.skip(reason)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def engine(engine_name: str) -> Iterator[Engine]:
+    """A browser of each engine with a fresh profile, one for a module."""
+    with KINDS[engine_name].running() as running:
         yield running

@@ -32,10 +32,10 @@ BELOW = {
     "mathematics": {"foundations"},
     "models": {"foundations", "mathematics"},
     "evidence": {"foundations", "marker"},
-    "figures": {"foundations", "mathematics"},
+    "figures": {"foundations", "mathematics", "models"},
     "experiments": {"foundations", "mathematics", "models"},
     "classroom": {"foundations", "marker", "exercises"},
-    "commands": {"foundations", "classroom", "experiments"},
+    "commands": {"foundations", "exercises", "classroom", "experiments"},
 }
 # What one import inside a function may do beyond that.
 INSIDE_FUNCTIONS = {

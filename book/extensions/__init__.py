@@ -15,6 +15,7 @@ PARTS = (
     "mathml",
     "page.accessibility",
     "page.offline",
+    "page.downloads",
     "page.fonts",
     "page.style_sheet",
     "page.pruning",

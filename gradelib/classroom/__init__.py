@@ -4,14 +4,16 @@
         for path in sorted(folder.glob("*.ipynb")):
             print(marker.mark(path))
 
-Learners' code runs in a sandbox, whose fork server has imported torch and sympy once. It never sees a right answer,
-a verdict or the seed: the judge, outside, sends input points and gets numbers back.
+Each notebook is run from top to bottom in IPython, in a sandbox whose fork server has imported torch and sympy once.
+Marks come from the judge, outside: it reads the formulas that were checked, and sends input points to the functions and
+gets numbers back. Its seed, and the answers to a teacher's own exercises, never come in.
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ __all__ = ["Limits", "Marked", "Marker", "SandboxError", "sandbox_problem"]
 
 @dataclass(frozen=True)
 class Marked:
-    """One submission: a mark for each exercise, in the order asked.
+    """One submission: a mark for each exercise, in the order asked, and under its id the answer as it was given.
 
     `problem` is one sentence if the file could not be marked as it should (broken, huge, empty, stopped, …), else None.
     `sha256` is that of the file, or of its first 10 MB where it is larger; empty where there was nothing to read.
@@ -35,6 +37,7 @@ class Marked:
     marks: tuple[Result, ...]
     problem: str | None
     sandboxed: bool
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 def __getattr__(name: str) -> Any:

@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 from gradelib import exercises
 from gradelib._files import write_atomically
 from gradelib._options import names, whole_number
+from gradelib.classroom.scores import KNOWN_MISTAKE, credited, share
+from gradelib.exercises import handout
+from gradelib.exercises.bank import Bank
+from gradelib.exercises.command import add_bank
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 BOOK = Path(__file__).parents[2] / "book"  # in a checkout
-KNOWN_MISTAKE = 0.5
 STUB = "# Put your answer in the place of the three dots."
 CONFIGURATION = f"""\
 c = get_config()  # noqa: F821
@@ -43,20 +46,29 @@ _PAGE = re.compile(r"\((https://[^)\s]+/book/)[\w-]+\.html")
 # --- what a marked cell counts
 
 
-def credit(exercise_id: str, answer: Any, *, known_mistake: float = KNOWN_MISTAKE, seed: int = 0) -> float:
+def credit(
+    exercise_id: str, answer: Any, *, known_mistake: float = KNOWN_MISTAKE, seed: int = 0, bank: str | None = None
+) -> float:
     """The points that an answer earns at the test points of `seed`; the verdict is printed.
 
     A right answer earns the exercise's points, one that makes a known mistake this share of them (0 to 1), any other
-    none. nbgrader takes the number as the score of the cell that ends with this call. Raises ValueError for an unknown
-    exercise.
+    none. nbgrader takes the number as the score of the cell that ends with this call. `bank` is the file of the
+    exercise where it is not of the book. Raises ValueError for an unknown exercise.
     """
     from gradelib.marker.check import mark
 
-    result = mark(exercises.get(exercise_id), answer, seed=seed)
-    share = 1.0 if result else known_mistake * (result.mistake is not None)
-    result = replace(result, score=share * result.max_score)
+    if bank:
+        exercises.use(bank)
+    result = credited(mark(exercises.get(exercise_id), answer, seed=seed), known_mistake)
     print(result)
     return float(result.score)
+
+
+def told(exercise_id: str, answer: Any) -> Any:
+    """What the learner last handed to `check` for this exercise, and was told the verdict on; else `answer`."""
+    from gradelib.marker.check import handed_over
+
+    return handed_over.get(exercise_id, answer)
 
 
 # --- the notebook
@@ -70,6 +82,7 @@ class Plan:
     only_exercises: bool = False
     known_mistake: float = KNOWN_MISTAKE
     seed: int = 0
+    bank: str | None = None
 
 
 def convert(notebook: NotebookNode, plan: Plan, page: str = "") -> NotebookNode:
@@ -142,14 +155,15 @@ def _counting(name: str, answer: str, plan: Plan, is_shared: bool) -> NotebookNo
     from nbformat.v4 import new_code_cell
 
     points = exercises.get(name).max_score
+    take = "pop" if is_shared else "get"  # nothing stays for the next exercise
+    bank = f", bank={plan.bank!r}" if plan.bank else ""
     lines = [
         f"# Here {name} is marked, for {points:g} point{'s' if points != 1 else ''}.",
         "### BEGIN HIDDEN TESTS",
-        "from gradelib.classroom.assignment import credit",
+        "from gradelib.classroom.assignment import credit, told",
         "",
-        *([f"{answer}, handed_in = ..., {answer}  # nothing stays for the next exercise"] if is_shared else []),
-        f'credit("{name}", {"handed_in" if is_shared else answer}, '
-        f"known_mistake={plan.known_mistake!r}, seed={plan.seed})",
+        f'handed_in = told("{name}", globals().{take}("{answer}", ...))',
+        f'credit("{name}", handed_in, known_mistake={plan.known_mistake!r}, seed={plan.seed}{bank})',
         "### END HIDDEN TESTS",
     ]
     cell = _labelled(new_code_cell("\n".join(lines)), name, grade=True, locked=True, points=points)
@@ -231,6 +245,33 @@ def _checked_answer(check: str) -> ast.expr:
     return last.value.args[1]
 
 
+def of_bank(bank: Bank, plan: Plan) -> NotebookNode:
+    """The exercises of a bank as nbgrader's source of an assignment; formulas have their solution in it.
+
+    Raises ValueError where they differ from learner to learner: nbgrader hands out one notebook to all.
+    """
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    if bank.is_varied:
+        raise ValueError(
+            f"{bank.name} has exercises that vary; 'gradelib bank write' makes a notebook for each learner."
+        )
+    asked = [exercise for exercise in bank.exercises() if exercise.id in plan.marked]
+    cells = [_labelled(new_code_cell(handout.imports(asked), id="imports"), "imports", locked=True)]
+    for exercise in asked:
+        text = new_markdown_cell(handout.question(exercise), id=f"{exercise.id}-question")
+        stub = new_code_cell(handout.stub(exercise), id=f"{exercise.id}-answer")
+        answer = _answer(stub)
+        right = handout.solution(exercise)
+        told = (
+            "# A solution may stand here." if right is None else f"{answer} = {json.dumps(right, ensure_ascii=False)}"
+        )
+        stub.source = _with_solution(stub, answer, f"{told}\n\n{_split(stub.source)[1]}")
+        cells += [_labelled(text, text.id, locked=True), _labelled(stub, stub.id, solution=True)]
+        cells.append(_counting(exercise.id, answer, plan, False))
+    return new_notebook(cells=cells)
+
+
 # --- the assignment
 
 
@@ -241,13 +282,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="write chapters as an nbgrader assignment",
         description="Write chapters of the book into an nbgrader course, as the source of an assignment.",
     )
-    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="1 to 12 (those of the exercises)")
     parser.add_argument("--out", type=Path, required=True, metavar="COURSE", help="the folder of the course")
     parser.add_argument("--name", required=True, metavar="NAME", help="of the assignment; it is COURSE/source/NAME")
-    parser.add_argument("--exercises", metavar="ID,ID", help="count these (all of the chapters)")
+    parser.add_argument("--chapter", type=names, default=(), metavar="N,N", help="1 to 12 (those of the exercises)")
+    parser.add_argument(
+        "--exercises", type=names, default=(), metavar="ID,ID", help="count these (all of the chapters)"
+    )
+    add_bank(parser)
     parser.add_argument("--only-exercises", action="store_true", help="leave out the text and the experiments")
     parser.add_argument(
-        "--known-mistake", default=str(KNOWN_MISTAKE), metavar="SHARE", help="of its points, 0 to 1 (0.5)"
+        "--known-mistake", default=KNOWN_MISTAKE, metavar="SHARE", help="of its points, 0 to 1 (%(default)s)"
     )
     parser.add_argument("--seed", metavar="N", help="of the random test points (a fresh one, hidden from learners)")
     parser.add_argument("--book", type=Path, default=BOOK, metavar="FOLDER", help="with the book's notebooks")
@@ -259,11 +303,12 @@ def _run(options: argparse.Namespace) -> int:
     written = write(
         options.out,
         options.name,
-        [exercises.chapter(text) for text in options.chapters],
-        names(options.exercises or ""),
+        [exercises.chapter(text) for text in options.chapter],
+        options.exercises,
+        bank=options.bank,
         book=options.book,
         only_exercises=options.only_exercises,
-        known_mistake=_share(options.known_mistake),
+        known_mistake=share(options.known_mistake),
         seed=whole_number("--seed", options.seed),
         force=options.force,
     )
@@ -274,19 +319,13 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _share(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--known-mistake must be a number between 0 and 1, but it is {text!r}.") from None
-
-
 def write(
     course: str | Path,
     name: str,
     chapters: Sequence[int] = (),
     marked: Sequence[str] = (),
     *,
+    bank: str | Path | None = None,
     book: str | Path = BOOK,
     only_exercises: bool = False,
     known_mistake: float = KNOWN_MISTAKE,
@@ -296,26 +335,29 @@ def write(
     """Write chapters as the assignment `name` of the nbgrader course in a folder; the notebooks written.
 
     `marked` names the exercises that count, by default all of the chapters; `chapters` are by default those of the
-    exercises. The `seed` of the test points is by default a fresh one, which stands in the notebooks. A course that has
-    no `nbgrader_config.py` gets one. Raises ValueError, before anything is written, for an exercise or a share that
-    does not exist, and where a notebook stands already and `force` is not given; FileNotFoundError where the book's
+    exercises. The exercises of a `bank`, a file that nbgrader must find when it marks, make a notebook of their own.
+    The `seed` of the test points is by default a fresh one, which stands in the notebooks. A course that has no
+    `nbgrader_config.py` gets one. Raises ValueError, before anything is written, for an exercise or a share that does
+    not exist, and where a notebook stands already and `force` is not given; FileNotFoundError where the book's
     notebooks are not in the folder `book`.
     """
     import nbformat
 
     if not re.fullmatch(r"[\w-][\w .-]*", name):
         raise ValueError(f"An assignment is named by letters, digits and dashes, such as ps1, but not {name!r}.")
-    if not 0 <= known_mistake <= 1:
-        raise ValueError(f"The share for a known mistake lies between 0 and 1, but it is {known_mistake:g}.")
-    plan = Plan(frozenset(), only_exercises, known_mistake, secrets.randbelow(2**32) if seed is None else seed)
+    plan = Plan(frozenset(), only_exercises, share(known_mistake), secrets.randbelow(2**32) if seed is None else seed)
     folder = Path(course) / "source" / name
     texts = {}
-    for chapter, ids in _by_chapter(chapters, marked).items():
+    if bank is not None:
+        own = frozenset(exercises.use(bank))
+        path = _free(folder / f"{Path(bank).stem}.ipynb", force)
+        counted = replace(plan, marked=own & {*marked} if marked else own, bank=str(Path(bank).resolve()))
+        marked = [exercise_id for exercise_id in marked if exercise_id not in own]
+        texts[path] = nbformat.writes(of_bank(Bank.read(bank), counted)) + "\n"
+    of_the_book = _by_chapter(chapters, marked) if marked or chapters or not texts else {}
+    for chapter, ids in of_the_book.items():
         source = _notebook(Path(book), chapter)
-        if not force and (folder / source.name).exists():
-            raise ValueError(
-                f"{folder / source.name} is there already; take another --name, or write over it by --force."
-            )
+        _free(folder / source.name, force)
         notebook = nbformat.read(source, as_version=4)
         ids = ids if marked else ids & set(posed(notebook))
         texts[folder / source.name] = nbformat.writes(convert(notebook, replace(plan, marked=ids), source.stem)) + "\n"
@@ -327,13 +369,20 @@ def write(
     return list(texts)
 
 
+def _free(path: Path, force: bool) -> Path:
+    """The path itself; raises ValueError where a file is there already."""
+    if path.exists() and not force:
+        raise ValueError(f"{path} is there already; take another --name, or write over it by --force.")
+    return path
+
+
 def _by_chapter(chapters: Sequence[int], marked: Sequence[str]) -> dict[int, frozenset[str]]:
     """The exercises that count, by chapter in the order of the book."""
     wanted = {exercises.get(name).id for name in marked}
     ids = {chapter: frozenset(e.id for e in exercises.of_chapter(chapter)) for chapter in exercises.CHAPTERS}
     chosen = {c: ids[c] & wanted if wanted else ids[c] for c in ids if (c in chapters if chapters else ids[c] & wanted)}
     if not chosen:
-        raise ValueError("Name the chapters of the assignment, or its exercises by --exercises.")
+        raise ValueError("Name the chapters of the assignment by --chapter, or its exercises by --exercises.")
     if lost := sorted(wanted.difference(*chosen.values())):
         raise ValueError(f"The exercise {lost[0]} is not in the chapters that you named.")
     if idle := [chapter for chapter, names in chosen.items() if not names]:

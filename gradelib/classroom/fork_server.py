@@ -3,7 +3,7 @@
 Four processes, each of which trusts only those before it:
 
     the server      waits for the judge's next request; runs no learner's code
-    the supervisor  its fork: makes new namespaces; watches the clock and the memory; kills
+    the supervisor  its fork: makes new namespaces; watches the memory, tells the time that was computed; kills
     init            its fork, process 1 of the new namespace: when it dies, the kernel kills all that is in it
     the learner     its fork: drops all privileges, then runs the cells
 
@@ -21,19 +21,20 @@ import select
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradelib.classroom import isolation
+from gradelib.classroom import isolation, seccomp
 
 _CHANNEL = 3  # the one open file of a learner's process
 _PRELOADED = (
-    *("torch", "sympy", "numpy", "gradelib.objectives", "gradelib.equations", "gradelib.training"),
-    *("gradelib.evaluation", "gradelib.datasets", "gradelib.claims", "gradelib.classroom.runner"),
+    *("torch", "torch.func", "sympy", "numpy", "matplotlib.pyplot", "psutil", "gradelib.objectives"),
+    *("gradelib.equations", "gradelib.exact", "gradelib.training", "gradelib.evaluation", "gradelib.datasets"),
+    *("gradelib.claims", "gradelib.figures", "gradelib.marker.functions", "gradelib.classroom.runner"),
 )
 _POLL_SECONDS = 0.05
+_CPU_SECONDS = 3600  # of one process, whatever the judge does
 
 Limits = Mapping[str, Any]
 
@@ -42,6 +43,8 @@ def main(control_file: int) -> None:
     """Serve the judge until it is gone. Called by the command line that `gradelib.classroom.sandbox` makes."""
     control = socket.socket(fileno=control_file)
     setting = json.loads(control.recv(65536))
+    if setting["sandbox"]:
+        seccomp.own_filter()
     if setting["warm"]:
         _preload()
     control.sendall(b"ready\n")
@@ -65,6 +68,8 @@ def _preload() -> None:
     matrix = torch.eye(3, dtype=torch.float64, requires_grad=True)
     inverse = torch.linalg.inv(matrix)
     torch.autograd.grad(inverse, [matrix], torch.ones_like(inverse))
+    torch.func.jacfwd(torch.exp)(torch.zeros(2))  # which imports for seconds when it is first called
+    importlib.import_module("gradelib.classroom.runner").make_shell()
     gc.collect()
     gc.freeze()  # else each fork's first collection would copy every page with an object in it
 
@@ -103,6 +108,7 @@ def _supervise(limits: Limits, channel: int, lifeline: int, sandbox: bool) -> No
         os.close(lifeline)
         _exit_after(lambda: _run_init(limits, channel, sandbox))
     os.close(channel)
+    os.set_blocking(lifeline, False)
     try:
         why = _watch(limits, lifeline, init, sandbox)
         with contextlib.suppress(OSError):  # before the end, so that the judge knows the reason when it sees the end
@@ -113,16 +119,23 @@ def _supervise(limits: Limits, channel: int, lifeline: int, sandbox: bool) -> No
 
 
 def _watch(limits: Limits, lifeline: int, init: int, sandbox: bool) -> bytes:
-    """Wait until the judge lets go, the submission is over, or it takes too much; says which."""
-    deadline = time.monotonic() + limits["hard_seconds"]
-    while time.monotonic() < deadline:
+    """Wait until the judge lets go, the submission is over, or it takes too much memory; says which.
+
+    Meanwhile the judge hears how long the submission has computed, and may ask for an interrupt.
+    """
+    usage = isolation.Usage(init)
+    while True:
         if select.select([lifeline], [], [], _POLL_SECONDS)[0]:
-            return b"stopped"
+            if os.read(lifeline, 100) != b"":
+                usage.interrupt()
+                continue
+            return b"stopped\n"
         if os.waitid(os.P_PID, init, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return b"over"
+            return b"over\n"
         if sandbox and _exceeds_memory(limits["memory"]):
-            return b"memory"
-    return b"time"
+            return b"memory\n"
+        with contextlib.suppress(BlockingIOError):  # the judge is busy with something else
+            os.write(lifeline, b"cpu %.2f\n" % usage.cpu_seconds())
 
 
 def _exceeds_memory(most: int) -> bool:
@@ -180,7 +193,7 @@ def _run_learner(limits: Limits, channel: int, sandbox: bool) -> None:
         os.chdir("/tmp")
         isolation.set_dumpable(True)  # into this one, whose parent forbade it
         isolation.prefer_as_oom_victim()
-    sizes = (limits["memory"], limits["hard_seconds"], limits["file_bytes"], limits["files"])
+    sizes = (limits["memory"], _CPU_SECONDS, limits["file_bytes"], limits["files"])
     isolation.set_resource_limits(*sizes, limits["processes"] if sandbox else None)
     if sandbox:
         isolation.drop_privileges()

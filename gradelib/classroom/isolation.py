@@ -12,6 +12,8 @@ import resource
 import signal
 import struct
 
+import psutil
+
 from gradelib.classroom import seccomp
 from gradelib.classroom._libc import call
 
@@ -84,6 +86,36 @@ def resident_memory(pid: int) -> int:
 def proportional_memory(pid: int) -> int:
     """The same, where a page that k processes share counts a k-th in each; slower."""
     return sum(_kilobytes(f"/proc/{pid}/smaps_rollup", b"Pss_Anon:", b"Pss_Shmem:")) * 1024
+
+
+class Usage:
+    """What the processes below `init` have computed so far. The first of them runs the notebook."""
+
+    def __init__(self, init: int) -> None:
+        self._init, self._seconds = psutil.Process(init), 0.0
+        self._first: psutil.Process | None = None
+
+    def cpu_seconds(self) -> float:
+        """Seconds of all processes, those that have ended and were waited for included; it never falls."""
+        with contextlib.suppress(psutil.Error):
+            found = [self._init, *self._init.children(recursive=True)]
+            self._first = self._first or next(iter(found[1:]), None)
+            self._seconds = max(self._seconds, sum(_cpu_seconds(process) for process in found))
+        return self._seconds
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the process that runs the notebook."""
+        with contextlib.suppress(psutil.Error):
+            if self._first:
+                self._first.send_signal(signal.SIGINT)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:  # it has just ended
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _kilobytes(path: str, *fields: bytes) -> list[int]:

@@ -6,6 +6,7 @@ error from the words that are told of it. So `gradelib.marker.functions` finds t
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from gradelib._text import one_line
 from gradelib.classroom.protocol import (
     Channel,
     ChannelClosedError,
+    ChannelError,
     ChannelTimeoutError,
     ProtocolError,
     expect,
@@ -35,11 +37,22 @@ _DTYPES = (
 _MOST_NAMES, _MOST_WORDS = 500, 300
 
 
+_PATIENCE = 5 * guard.WALL * guard.SECONDS  # seconds on the clock for one reply; who computes little is ended before
+
+
+class _EndedError(ChannelError):
+    """The function's process was ended; `why` says for what."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class RemoteFunction:
     """Callable with tensors and numbers, differentiable, with the signature of the function far away."""
 
-    def __init__(self, channel: Channel, about: dict[str, Any], seconds: float) -> None:
-        self._channel, self._left = channel, seconds
+    def __init__(self, channel: Channel, about: dict[str, Any]) -> None:
+        self._channel = channel
         if (signature := _signature(about.get("parameters"))) is not None:
             self.__signature__ = signature
         self.names_outside = frozenset(_names(about.get("outside")))
@@ -67,11 +80,13 @@ class RemoteFunction:
         return [None if g is None else _gradient(g, x) for g, x in zip(found, arguments, strict=True)]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Only the time in which this process waits counts."""
-        start = time.monotonic()
-        self._channel.send(request, start + self._left)
-        reply = self._channel.receive(start + self._left)
-        self._left -= time.monotonic() - start
+        """How long the function may compute is measured where it runs, so that a busy machine changes nothing."""
+        deadline = time.monotonic() + _PATIENCE
+        with contextlib.suppress(ChannelClosedError):  # there may still be a word on why
+            self._channel.send(request, deadline)
+        reply = self._channel.receive(deadline)
+        if "ended" in reply:
+            raise _EndedError(expect(reply["ended"], str, 20))
         return reply
 
 
@@ -90,8 +105,12 @@ def run(work: Callable[[], Any], seconds: float) -> Any:
     """In the place of `guard.run`: nothing of the learner runs in this process, so nothing needs to be ended here."""
     try:
         return work()
+    except _EndedError as ended:
+        if ended.why in ("computed", "waited"):
+            raise guard.TimeLimitError(seconds, waited=ended.why == "waited") from None
+        raise guard.CrashError from None
     except ChannelTimeoutError:
-        raise guard.TimeLimitError(guard.SECONDS) from None
+        raise guard.TimeLimitError(seconds, waited=True) from None
     except (ChannelClosedError, Exception):  # an exception ends the child of `guard.run`, too
         raise guard.CrashError from None
 

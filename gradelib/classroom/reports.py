@@ -27,69 +27,109 @@ from markupsafe import Markup
 from gradelib import exercises
 from gradelib._colours import LINK, PALETTE, VERDICTS
 from gradelib._files import UNFINISHED, write_atomically
-from gradelib.classroom import Marked
+from gradelib.classroom.learners import LeftOut
+from gradelib.classroom.scores import Row
+from gradelib.marker.exercise import Exercise
 from gradelib.marker.result import SYMBOLS, WORDS, Result
 
 FOLDER = "reports"  # of the learners' pages, inside the results
 _UNMARKED = {"name": "unmarked", "symbol": "–", "word": "Not marked"}
-STATES = [*({"name": name, "symbol": SYMBOLS[name], "word": word} for name, word in WORDS.items()), _UNMARKED]
+_UNPOSED = {"name": "unposed", "symbol": "·", "word": "Not in the notebook"}
+_RARE = (_UNMARKED, _UNPOSED)
+STATES = [*({"name": name, "symbol": SYMBOLS[name], "word": word} for name, word in WORDS.items()), *_RARE]
 # CSV injection: with these a spreadsheet begins a formula; the last four are the same for keyboards of East Asia.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # on Windows
 _NAME_BYTES = 120
 
 
-def write(results: Path, marked: Mapping[str, Marked], asked: Sequence[str], *, folder: str) -> dict[str, Any]:
-    """Write the reports on the class `marked` (by learner), of the exercises `asked`, into the folder `results`.
+def write(
+    results: Path,
+    rows: Mapping[str, Row],
+    asked: Sequence[Exercise],
+    *,
+    posed: bool = False,
+    left_out: Sequence[LeftOut] = (),
+    questions: Mapping[str, Mapping[str, str]] | None = None,
+    folder: str,
+) -> dict[str, Any]:
+    """Write the reports on the class `rows` (by learner), of the exercises `asked`, into the folder `results`.
 
-    `reports/` gets a page and its data for each learner, and what else it holds of that kind goes. Then come
-    `marks.csv`, `class.html` and `class.json`, which is also what is returned. Each file is there whole or not at all.
+    With `posed` a learner's scores are out of the exercises that the notebooks of this learner pose, otherwise out of
+    all. `questions` are what single learners were asked by an exercise, where that differs. `reports/` gets a page and
+    its data for each learner, and what else it holds of that kind goes. Then come `marks.csv`, `class.html` and
+    `class.json`, which is also what is returned. Each file is there whole or not at all.
     """
-    names = report_names(marked)
+    names = report_names(rows)
     pages = results / FOLDER
     pages.mkdir(parents=True, exist_ok=True)
-    for learner, one in marked.items():
-        data = of_learner(one, asked)
+    for learner, row in rows.items():
+        data = of_learner(row, asked, posed)
         write_atomically(pages / f"{names[learner]}.json", _json(data))
-        write_atomically(pages / f"{names[learner]}.html", _learner_page(data))
+        write_atomically(
+            pages / f"{names[learner]}.html", _learner_page(data, asked, (questions or {}).get(learner, {}))
+        )
     _remove_stale(pages, set(names.values()))
-    data = of_class(marked, asked, folder=folder, names=names)
+    data = of_class(rows, asked, posed=posed, left_out=left_out, folder=folder, names=names)
     write_atomically(results / "marks.csv", spreadsheet(data))
     write_atomically(results / "class.html", _page("class.html", **_for_class_page(data)))
     write_atomically(results / "class.json", _json(data))
     return data
 
 
-def of_learner(one: Marked, asked: Sequence[str]) -> dict[str, Any]:
+def of_learner(row: Row, asked: Sequence[Exercise], posed: bool = False) -> dict[str, Any]:
     """What a learner may see of the marks: nothing of others, and not the seed."""
-    marks = [asdict(mark) for mark in _in_order(one, asked)]
+    marks = []
+    for exercise in asked:
+        if (mark := row.marks.get(exercise.id)) is not None:
+            override = row.overrides.get(exercise.id)
+            answer = row.answers.get(exercise.id)
+            marks.append({**asdict(mark), "answer": answer, "override": asdict(override) if override else None})
     return {
-        "learner": one.learner,
-        "sha256": one.sha256,
-        "score": sum(mark["score"] for mark in marks) if marks else None,
-        "max_score": _worth(asked),
-        "problem": one.problem,
-        "sandboxed": one.sandboxed,
+        "learner": row.learner,
+        "files": [
+            {"file": file.learner, "sha256": file.sha256, "problem": file.problem, "sandboxed": file.sandboxed}
+            for file in row.files
+        ],
+        "score": row.score,
+        "max_score": _worth(row, asked, posed),
+        "problem": row.problem,
+        "sandboxed": row.sandboxed,
         "marks": marks,
     }
 
 
+def _worth(row: Row, asked: Sequence[Exercise], posed: bool) -> float | None:
+    """What a learner's scores are out of; None where only an unmarked file could say it."""
+    if posed and not row.marks:
+        return None
+    return sum(exercise.max_score for exercise in asked if not posed or exercise.id in row.marks)
+
+
 def of_class(
-    marked: Mapping[str, Marked], asked: Sequence[str], *, folder: str, names: Mapping[str, str]
+    rows: Mapping[str, Row],
+    asked: Sequence[Exercise],
+    *,
+    posed: bool = False,
+    left_out: Sequence[LeftOut] = (),
+    folder: str,
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     """The class as data: what `class.json` holds and `class.html` shows. `names` are those of the reports."""
-    everyone = [_line(one, asked, f"{FOLDER}/{names[learner]}.html") for learner, one in marked.items()]
+    everyone = [_line(row, asked, posed, f"{FOLDER}/{names[learner]}.html") for learner, row in rows.items()]
     _note_equal_files(everyone)
     points = [line["score"] for line in everyone if line["score"] is not None]
+    totals = {line["max_score"] for line in everyone} - {None}
     return {
         "folder": folder,
-        "sandboxed": all(one.sandboxed for one in marked.values()),
-        "submissions": len(marked),
+        "sandboxed": all(row.sandboxed for row in rows.values()),
+        "submissions": len(rows),
         "marked": len(points),
         "problems": sum(line["problem"] is not None for line in everyone),
         "mean": fmean(points) if points else None,
-        "max_score": _worth(asked),
-        "exercises": [_item(name, list(marked.values())) for name in asked],
+        "max_score": totals.pop() if len(totals) == 1 else None,
+        "left_out": [asdict(one) for one in left_out],
+        "exercises": [_item(exercise, list(rows.values())) for exercise in asked],
         "learners": everyone,
     }
 
@@ -97,13 +137,13 @@ def of_class(
 def spreadsheet(data: Mapping[str, Any]) -> str:
     """The marks as a CSV file that spreadsheets open as it is: one row for each learner, one column for each exercise.
 
-    An exercise that was not marked stays empty.
+    Its columns have the names that learning platforms use. An exercise that was not marked stays empty.
     """
     asked = [item["exercise"] for item in data["exercises"]]
     out = io.StringIO(newline="")
     # All texts in quotes: where lists are separated by semicolons, one in a name would begin a new cell.
     table = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)
-    table.writerow(["learner", *asked, "total", "out of", "problem"])
+    table.writerow(["student_id", *asked, "score", "max_score", "problem"])
     for line in data["learners"]:
         cells = [_number(line["marks"].get(name)) for name in asked]
         table.writerow(
@@ -111,7 +151,7 @@ def spreadsheet(data: Mapping[str, Any]) -> str:
                 _without_formula(line["learner"]),
                 *cells,
                 _number(line["score"]),
-                line["max_score"],
+                _number(line["max_score"]),
                 _without_formula(line["problem"] or ""),
             ]
         )
@@ -149,47 +189,63 @@ def _alike(learner: str) -> str:
 # --- one learner, one exercise
 
 
-def _in_order(one: Marked, asked: Sequence[str]) -> list[Result]:
-    by_name = {mark.exercise: mark for mark in one.marks}
-    return [by_name[name] for name in asked if name in by_name]
-
-
-def _worth(asked: Sequence[str]) -> float:
-    return sum(exercises.get(name).max_score for name in asked)
-
-
-def _line(one: Marked, asked: Sequence[str], report: str) -> dict[str, Any]:
+def _line(row: Row, asked: Sequence[Exercise], posed: bool, report: str) -> dict[str, Any]:
     """A learner's line in the report on the class."""
-    own = of_learner(one, asked)
+    own = of_learner(row, asked, posed)
     marks = {mark["exercise"]: mark["score"] for mark in own["marks"]}
-    states = dict.fromkeys(asked, "unmarked") | {mark["exercise"]: mark["state"] for mark in own["marks"]}
-    line = {name: own[name] for name in ("learner", "sha256", "score", "max_score", "problem", "sandboxed")}
+    none = "unposed" if posed and row.marks else "unmarked"
+    states = dict.fromkeys((exercise.id for exercise in asked), none)
+    states |= {mark["exercise"]: mark["state"] for mark in own["marks"]}
+    line = {name: own[name] for name in ("learner", "files", "score", "max_score", "problem", "sandboxed")}
     return {**line, "report": report, "marks": marks, "states": states, "same_file_as": []}
 
 
 def _note_equal_files(everyone: list[dict[str, Any]]) -> None:
+    """Note in each line the other learners who handed in one of its files to the byte."""
+    owners: dict[str, set[str]] = {}
+    for line in everyone:
+        for file in line["files"]:
+            if line["marks"]:
+                owners.setdefault(file["sha256"], set()).add(line["learner"])
     for line in everyone:
         if line["marks"]:
-            line["same_file_as"] = [
-                other["learner"] for other in everyone if other is not line and other["sha256"] == line["sha256"]
-            ]
+            same = set().union(*(owners[file["sha256"]] for file in line["files"])) - {line["learner"]}
+            line["same_file_as"] = [other["learner"] for other in everyone if other["learner"] in same]
 
 
-def _item(name: str, everyone: Sequence[Marked]) -> dict[str, Any]:
-    """An exercise's line in the report on the class: how many got it, and what went wrong."""
-    exercise = exercises.get(name)
-    marks = [mark for one in everyone for mark in one.marks if mark.exercise == name]
-    states = Counter[str](mark.state for mark in marks)
+def _item(exercise: Exercise, everyone: Sequence[Row]) -> dict[str, Any]:
+    """An exercise's line in the report on the class: how many got it, what went wrong, and the wrong answers."""
+    marked = [(row, row.marks[exercise.id]) for row in everyone if exercise.id in row.marks]
+    states = Counter[str](mark.state for _, mark in marked)
     return {
-        "exercise": name,
-        "chapter": _chapters()[name],
+        "exercise": exercise.id,
+        "chapter": _chapters().get(exercise.id),
         "prompt": exercise.question,
         "max_score": exercise.max_score,
         **{state: states[state] for state in WORDS},
-        "unmarked": len(everyone) - len(marks),
-        "mean": fmean(mark.score for mark in marks) if marks else None,
-        "mistakes": _mistakes(mark for mark in marks if mark.state == "incorrect"),
+        "unmarked": sum(not row.marks for row in everyone),
+        "unposed": sum(bool(row.marks) and exercise.id not in row.marks for row in everyone),
+        "mean": fmean(mark.score for _, mark in marked) if marked else None,
+        "mistakes": _mistakes(mark for _, mark in marked if mark.state == "incorrect"),
+        "answers": _wrong_answers(exercise.id, marked),
     }
+
+
+def _wrong_answers(name: str, marked: Iterable[tuple[Row, Result]]) -> list[dict[str, Any]]:
+    """Each answer that was wrong or could not be read, as it was given, with its learners; the most frequent first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row, mark in marked:
+        if mark.state in ("incorrect", "unreadable") and (answer := row.answers.get(name)):
+            entry: dict[str, Any] = {
+                "answer": answer,
+                "state": mark.state,
+                "mistake": mark.mistake,
+                "times": 0,
+                "learners": [],
+            }
+            found.setdefault(answer, entry)["learners"].append(row.learner)
+            found[answer]["times"] += 1
+    return sorted(found.values(), key=lambda entry: (-entry["times"], entry["answer"]))
 
 
 def _mistakes(wrong: Iterable[Result]) -> list[dict[str, Any]]:
@@ -209,22 +265,28 @@ def _chapters() -> dict[str, int]:
 # --- pages and cells
 
 
-def _learner_page(data: Mapping[str, Any]) -> str:
+def _learner_page(data: Mapping[str, Any], asked: Sequence[Exercise], own: Mapping[str, str]) -> str:
+    prompts = {**{exercise.id: exercise.question for exercise in asked}, **own}
+    results = [
+        Result(**{name: value for name, value in mark.items() if name not in ("answer", "override")})
+        for mark in data["marks"]
+    ]
     marks = [
         {
             **mark,
-            "chapter": _chapters()[mark["exercise"]],
-            "prompt": exercises.get(mark["exercise"]).question,
-            "verdict": Markup(Result(**mark)._repr_html_()),  # which escapes what it shows
+            "chapter": _chapters().get(mark["exercise"]),
+            "prompt": prompts[mark["exercise"]],
+            "verdict": Markup(result._repr_html_()),  # which escapes what it shows
         }
-        for mark in data["marks"]
+        for mark, result in zip(data["marks"], results, strict=True)
     ]
     return _page("learner.html", **{**data, "marks": marks})
 
 
 def _for_class_page(data: Mapping[str, Any]) -> dict[str, Any]:
     learners = [{**line, "report": quote(line["report"])} for line in data["learners"]]
-    shown = [state for state in STATES if state is not _UNMARKED or any(item["unmarked"] for item in data["exercises"])]
+    rare = [state for state in _RARE if any(item[state["name"]] for item in data["exercises"])]
+    shown = [state for state in STATES if state not in _RARE or state in rare]
     problems = [line for line in learners if line["problem"]]
     return {
         **data,

@@ -1,7 +1,8 @@
 """The sandbox around learners' code: how the fork server is started in bubblewrap, and whether it can be.
 
 Inside there is no network, no process of the outside, nothing writable but an empty /tmp, and of the file system only
-the system's programs, Python, its packages and the public part of gradelib. The answers are not among them.
+the system's programs, Python, its packages and gradelib. The answer key of the book is public and lies in there, so
+that `check` can say what it says to the learner. The seed, a teacher's own exercises and all other files do not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,12 +28,8 @@ from gradelib.classroom import seccomp
 _PACKAGES = Path("/packages")  # where the sandbox has those that lie outside the system's and Python's own folders
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
-# Allow-list: what `gradelib.equations` needs, which is part of the chapters; the rest of `marker` stays outside.
-_PUBLIC_MARKER_MODULES = (
-    *("__init__", "arithmetic", "compare", "domains", "failure"),
-    *("language", "mutation", "parser", "reading", "vocabulary"),
-)
 _NOBODY = 65534
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")  # 1 on Ubuntu since 24.04
 _ENVIRONMENT = {
     **_kernel.ENVIRONMENT,
     **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "USER": "learner", "LOGNAME": "learner"},
@@ -53,7 +49,7 @@ class SandboxError(RuntimeError):
 class Limits:
     """What one submission may use; an answer has, besides, the two seconds that it has in the notebook."""
 
-    seconds: float = 60  # for its cells, by the clock
+    seconds: float = 60  # of computing, for all its cells; imports do not count
     memory: int = 2 * 2**30  # bytes: what each process may add to its address space, and all together may hold
     file_bytes: int = 64 * 2**20  # of /tmp, of /dev/shm, and of each file
     files: int = 256  # open ones, for each process
@@ -64,8 +60,8 @@ def sandbox_problem() -> str | None:
     """One sentence on why the sandbox cannot be made here, or None where it can."""
     if sys.platform != "linux":
         return f"The sandbox needs Linux, and this is {platform.system()}."
-    if platform.machine() not in seccomp.KNOWN_MACHINES:
-        return f"The sandbox knows x86-64 and ARM64 machines only, and this is {platform.machine()}."
+    if reason := seccomp.problem():
+        return reason
     for program, package in (("bwrap", "bubblewrap"), ("setpriv", "util-linux")):
         if shutil.which(program) is None:
             return f"The sandbox needs the program {program}; install the package {package}, for example with apt."
@@ -76,14 +72,17 @@ def _try_sandbox() -> str | None:
     """Seal off a process that does nothing."""
     with ForkServer(sandbox=True, warm=False, patience=20) as trial:
         with contextlib.suppress(SandboxError, OSError):
-            channel, lifeline = trial.begin(Limits(), hard_seconds=10, probe=True)
+            channel, lifeline = trial.begin(Limits(), probe=True)
             with channel, lifeline:
                 channel.settimeout(10)
                 if channel.recv(16) == b"sealed":
                     return None
             trial.ended(5)
         reason = trial.last_stderr_line() or "it ended without a word"
-    return f"bubblewrap cannot make the sandbox here ({reason}); does this system allow user namespaces?"
+    hint = "does this system allow user namespaces?"
+    if _APPARMOR.exists() and _APPARMOR.read_text().strip() == "1":
+        hint = "AppArmor keeps it from making user namespaces; the book's page for teachers says how to allow it."
+    return f"bubblewrap cannot make the sandbox here ({reason}); {hint}"
 
 
 class ForkServer:
@@ -220,9 +219,7 @@ def _filesystem() -> list[str]:
     for place, source in _package_mounts():
         if place != source:
             options += _bind_read_only(source, place)
-    for place in _installed_copies():
-        options += _mask(place)
-    return [*options, *_bind_public_package()]
+    return [*options, *_bind_own_package()]
 
 
 def _bind_read_only(source: Path, place: Path) -> list[str]:
@@ -231,21 +228,9 @@ def _bind_read_only(source: Path, place: Path) -> list[str]:
     return [*(word for parent in parents for word in ("--dir", parent)), "--ro-bind", str(source), str(place)]
 
 
-def _mask(place: Path) -> list[str]:
-    return ["--tmpfs", str(place), "--remount-ro", str(place)]
-
-
-def _bind_public_package() -> list[str]:
-    """Our own package without what gives answers away."""
-    source, place = Path(gradelib.__file__).resolve().parent, _PACKAGES / "book" / "gradelib"
-    files = [*(f"{name}.py" for name in _PUBLIC_MARKER_MODULES), "language.json"]
-    return [
-        *_bind_read_only(source, place),
-        *_mask(place / "exercises"),
-        *("--tmpfs", str(place / "marker")),
-        *(word for name in files for word in _bind_read_only(source / "marker" / name, place / "marker" / name)),
-        *("--remount-ro", str(place / "marker")),
-    ]
+def _bind_own_package() -> list[str]:
+    """Our own package, as it is here: the folder around it, of a checkout, holds other things."""
+    return _bind_read_only(Path(gradelib.__file__).resolve().parent, _PACKAGES / "book" / "gradelib")
 
 
 def _package_folders() -> list[Path]:
@@ -262,19 +247,6 @@ def _package_mounts() -> list[tuple[Path, Path]]:
         return path.is_relative_to("/usr") or path.is_relative_to(home)
 
     return [(path if stays(path) else _PACKAGES / str(i), path) for i, path in enumerate(folders)]
-
-
-def _installed_copies() -> Iterator[Path]:
-    """Installed copies of this package, which hold the answers, too; as they stand in the sandbox."""
-    for place, source in _package_mounts():
-        if (source / "gradelib").is_dir():
-            yield place / "gradelib"
-    roots = {Path("/usr"), Path("/usr/local"), Path(sys.base_prefix).resolve()}
-    seen = {source for _, source in _package_mounts()}
-    for root in sorted(roots):
-        for place in root.glob("lib*/python3*/*-packages"):
-            if place.resolve() not in seen and (place / "gradelib").is_dir():
-                yield place / "gradelib"
 
 
 def _python(control: int) -> list[str]:

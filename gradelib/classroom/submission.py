@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 10 * 10**6
+_SOLUTION_TITLE = "# @title Solution of exercise"
 
 
 class SubmissionError(ValueError):
@@ -38,28 +41,48 @@ def _open_error(path: Path, error: OSError) -> str:
     return f"The file cannot be opened: {error.strerror}."
 
 
-def cells_of(content: bytes) -> tuple[tuple[int, str], ...]:
-    """The code cells, without those that hold the book's solutions; raises `SubmissionError`."""
-    return tuple((number, _source(cell)) for number, cell in _code(content) if "solution" not in _tags(cell))
+@dataclass(frozen=True)
+class Cell:
+    """A code cell: its number among the code cells, its source, and what the book says of it."""
+
+    number: int
+    source: str
+    solution: bool = False  # of the book; a check in it does not count
+    poses: bool = True
+
+    def names(self, exercise_id: str) -> bool:
+        """Whether the id stands in the source, in quotes. Only for words about what did not run: what counts is run."""
+        return f'"{exercise_id}"' in self.source or f"'{exercise_id}'" in self.source
 
 
-def posing(content: bytes) -> tuple[str, ...]:
-    """The sources of the cells whose tags say that they pose an exercise; raises `SubmissionError`.
+def cells_of(content: bytes) -> tuple[Cell, ...]:
+    """The code cells; raises `SubmissionError`.
 
-    Some editors lose tags: where no cell has this one, all may pose.
+    A cell poses an exercise if its tags say so. Some editors lose tags: where no cell has this one, all may pose but
+    those of solutions, which their title gives away, too.
     """
-    tagged = tuple(_source(cell) for _, cell in _code(content) if "exercise" in _tags(cell))
-    return tagged or tuple(source for _, source in cells_of(content))
+    found = [(number, _source(cell), _tags(cell)) for number, cell in enumerate(_code(content), 1)]
+    tagged = any("exercise" in tags for _, _, tags in found)
+    cells = []
+    for number, source, tags in found:
+        exercise = "exercise" in tags
+        solution = "solution" in tags or (source.startswith(_SOLUTION_TITLE) and not exercise)
+        cells.append(Cell(number, source, solution, exercise if tagged else not solution))
+    return tuple(cells)
 
 
-def _code(content: bytes) -> list[tuple[int, dict[str, Any]]]:
+def posed(cells: Sequence[Cell], ids: Iterable[str]) -> tuple[str, ...]:
+    """The exercises, of these, that the cells pose."""
+    return tuple(name for name in ids if any(cell.poses and cell.names(name) for cell in cells))
+
+
+def _code(content: bytes) -> list[dict[str, Any]]:
     if len(content) > MOST_BYTES:
         raise SubmissionError("The file has more than 10 MB; clear the notebook's outputs and save it again.")
     if not content.strip():
         raise SubmissionError("The file is empty.")
     notebook = _parsed(content)
-    code = [cell for cell in notebook["cells"] if _is(cell, dict) and cell.get("cell_type") == "code"]
-    return list(enumerate(code, 1))
+    return [cell for cell in notebook["cells"] if _is(cell, dict) and cell.get("cell_type") == "code"]
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

@@ -67,11 +67,16 @@ def use(bank: Bank | str | Path, learner: str = "") -> tuple[str, ...]:
     """
     bank = bank if isinstance(bank, Bank) else Bank.read(bank)
     made = {exercise.id: exercise for exercise in bank.exercises(learner)}
-    others = {*_of_the_book()}.union(*(has for name, has in _of_banks.items() if name != bank.name))
-    if taken := sorted(others & made.keys()):
-        raise ValueError(f"{bank.name}: another exercise has the id {taken[0]!r} already; choose another one.")
+    refuse_taken(bank, *(name for name in _of_banks if name != bank.name))
     _of_banks[bank.name] = made
     return tuple(made)
+
+
+def refuse_taken(bank: Bank, *others: str) -> None:
+    """Raise ValueError where an id of the bank is one of the book's, or of these other banks in use."""
+    ids = {exercise.id for exercise in bank.exercises()}
+    if taken := sorted(ids & {*_of_the_book()}.union(*(_of_banks[name] for name in others))):
+        raise ValueError(f"{bank.name}: another exercise has the id {taken[0]!r} already; choose another one.")
 
 
 def hand_in(*exercise_ids: str) -> None:

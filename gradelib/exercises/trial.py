@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradelib.exercises.handout import solution
 from gradelib.marker.check import mark
 from gradelib.marker.exercise import Exercise, Mistake
 from gradelib.marker.parser import parse
@@ -90,9 +91,9 @@ def _gaps(exercise: Exercise) -> Iterator[str]:
         return
     forms = _right_forms(exercise)
     if (lacking := RIGHT_FORMS - len(_different(forms, exercise))) > 0:
-        yield f"{_count(lacking, 'more right form')} would try the marker (also_right)."
+        yield f"{counted(lacking, 'more right form')} would try the marker (also_right)."
     if (lacking := MISTAKES - len(exercise.mistakes)) > 0:
-        yield f"{_count(lacking, 'more known mistake')} would give more learners a hint (mistakes)."
+        yield f"{counted(lacking, 'more known mistake')} would give more learners a hint (mistakes)."
     for name in exercise.inputs:
         if exercise.answer is not None and name not in exercise.formula.names:
             yield f"The answer does not depend on {name}."
@@ -103,9 +104,7 @@ def _gaps(exercise: Exercise) -> Iterator[str]:
 
 def _right_forms(exercise: Exercise) -> Sequence[Any]:
     if exercise.choice is not None:
-        options, reasons = (list(labels.items()) for labels in exercise.choice.labels(exercise.id))
-        option, reason = ({key: label for label, key in pairs} for pairs in (options, reasons))
-        return [option[exercise.choice.right[0]] + reason[exercise.choice.right[1]]]
+        return [solution(exercise)]
     return [exercise.answer if exercise.answer is not None else exercise.reference, *exercise.also_right]
 
 
@@ -130,5 +129,6 @@ def _plain(text: str) -> str:
     return re.sub(r"\s", "", text)
 
 
-def _count(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """The number and the thing, in the plural where it is not one."""
     return f"{number} {thing}{'' if number == 1 else 's'}"

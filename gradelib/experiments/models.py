@@ -16,6 +16,7 @@ from gradelib.datasets import Dataset
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
 from gradelib.posteriors import Posterior
+from gradelib.training import Loss
 
 ACTIVE = 0.01  # the variance of its mean code from which a latent counts as in use (Burda et al. 2016)
 CHUNK = 1000  # held-out examples that are judged at a time
@@ -39,12 +40,12 @@ def passes(objective: str, d: int, fraction: float = 1.0) -> float:
     return 3 + 3 * (1 + fraction * tangents)
 
 
-def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
+def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None = None) -> Trained:
     """Train the model of a job on the training half of `data`, on `device`.
 
     A job says objective, family, block, activation, hidden, latents, beta, seed, noise_seed, steps, learning_rate,
     optimiser and batch_size, and the options of its objective. Raises FloatingPointError where the loss stops being
-    finite.
+    finite. A function as `objective` is trained in place of the one that the job names.
     """
     model = networks.mlp_vae(
         data.n,
@@ -62,7 +63,7 @@ def train(job: Job, data: Dataset, device: str = "cpu") -> Trained:
         beta=job["beta"],
         seed=job["seed"],
         noise_seed=job["noise_seed"],
-        objective=job["objective"],
+        objective=objective or job["objective"],
         steps=job["steps"],
         learning_rate=job["learning_rate"],
         optimiser=job["optimiser"],

@@ -89,7 +89,7 @@ def _model(job: Job, data: Dataset, seed: int) -> VAE:
     return made.to(data.train.dtype)
 
 
-def _options(job: Job) -> dict[str, float]:
+def _options(job: Job) -> dict[str, Any]:
     return {"fraction": job["fraction"]} if job["objective"] == "grae_column" else {}
 
 

@@ -320,4 +320,4 @@ def state_of(experiment: Experiment, folder: Path | None = None) -> str:
     if (what := difference(head["tiny"]["digits"], experiment.tiny())) is not None:
         return f"stale until confirmed: {what}"
     older = sum(row["provenance"]["code"] != code_digest(experiment) for row in rows.values())
-    return "current" + (f"; {older} rows are of earlier code with the same tiny digits" if older else "")
+    return "current" + (f"; of earlier code with the same tiny digits: {older} rows" if older else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import warnings
@@ -17,11 +18,15 @@ from gradelib.marker.diagnosis import formula_outcome
 from gradelib.marker.exercise import Exercise
 from gradelib.marker.language import Formula, UnreadableError
 from gradelib.marker.parser import ascii_text
-from gradelib.marker.reading import choice_text, is_blank, read
+from gradelib.marker.reading import choice_text, is_blank, is_of_gradelib, read
 from gradelib.marker.result import Outcome, Result, handed_in
 from gradelib.marker.vocabulary import sentence
 
 __all__ = ["Result", "check", "mark"]
+
+# The last answer to each exercise that `check` was given here, stubs aside; nbgrader's cells mark what was told.
+handed_over: dict[str, Any] = {}
+OF_GRADELIB = "This is a function of gradelib itself; write one of your own."
 
 # Calls the trial of a function and ends it after so many seconds, with the exceptions of `guard.run`.
 Run = Callable[[Callable[[], Any], float], Any]
@@ -40,8 +45,9 @@ def check(*arguments: Any, **named: Any) -> Result:
     except TypeError:
         return _unknown('Call it with the exercise\'s id and one answer: check("id", answer).')
     exercise_id, answer = (bound.arguments.get(name) for name in ("exercise_id", "answer"))
-    if type(exercise_id) is str and exercises.is_handed_in(exercise_id) and not is_blank(answer):
-        return handed_in(exercise_id)
+    if type(exercise_id) is str and exercises.is_handed_in(exercise_id):
+        noted = _note(exercise_id, answer)
+        return handed_in(exercise_id) if noted else Result(exercise_id, "unanswered", sentence("blank"))
     if type(exercise_id) is not str or exercise_id not in exercises.ids():
         near = nearest(exercise_id, exercises.ids()) if type(exercise_id) is str else None
         return _unknown(
@@ -49,7 +55,20 @@ def check(*arguments: Any, **named: Any) -> Result:
             if near
             else "There is no exercise with this id. The text of the exercise gives its id."
         )
-    return mark(exercises.get(exercise_id), answer)
+    exercise = exercises.get(exercise_id)
+    _note(exercise_id, answer)
+    if is_of_gradelib(answer):
+        return Result(exercise_id, "incorrect", OF_GRADELIB, None, 0, exercise.max_score)
+    return mark(exercise, answer)
+
+
+def _note(exercise_id: str, answer: Any) -> bool:
+    """Keep what was handed over, unless it is a stub; whether it was kept."""
+    with contextlib.suppress(Exception):  # what an object of the learner's own may raise
+        if not is_blank(answer):
+            handed_over[exercise_id] = answer
+            return True
+    return False
 
 
 _SIGNATURE = inspect.Signature([

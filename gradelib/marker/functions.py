@@ -66,7 +66,7 @@ class Case:
 
 def function_outcome(function: Callable[..., Any], exercise: Exercise, seed: int = 0) -> Outcome:
     """The verdict on a learner's function at the test cases of `seed`, whatever is set in torch elsewhere."""
-    with _torch_as_in_the_book():
+    with torch_as_in_the_book():
         try:
             return _Trial(function, exercise, seed).run()
         except FaultError as fault:
@@ -74,7 +74,7 @@ def function_outcome(function: Callable[..., Any], exercise: Exercise, seed: int
 
 
 @contextlib.contextmanager
-def _torch_as_in_the_book() -> Iterator[None]:
+def torch_as_in_the_book() -> Iterator[None]:
     """Gradients on, tensors on the CPU and of float64 unless they say otherwise; at the end all is as before."""
     dtype = torch.get_default_dtype()
     with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):

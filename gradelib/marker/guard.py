@@ -38,7 +38,7 @@ import numpy as np
 
 SECONDS = 2.0  # of computing
 WALL = 10  # times as many seconds on the clock, for what computes nothing
-_IDLE = 0.005  # of the time; a busy machine leaves more to what computes
+IDLE = 0.005  # of the time; a busy machine leaves more to what computes
 MEGABYTES = 2048
 _MOST_WAITS = 10  # for what computes on without ever reaching its limit, as imports without end would
 _MOST_BYTES = 100_000
@@ -56,6 +56,7 @@ class TimeLimitError(Exception):
             if waited
             else f"Your function was still running after {seconds:g} seconds of computing. Is there an endless loop?"
         )
+        self.waited = waited
 
 
 class CrashError(Exception):
@@ -77,13 +78,14 @@ class _WaitedStop(_Stop):
         super().__init__(waited=True)
 
 
-def run(work: Work, seconds: float, *, fork: bool | None = None) -> Any:
+def run(work: Work, seconds: float, *, fork: bool | None = None, keep: int | None = None) -> Any:
     """What `work` returns; raises `TimeLimitError` or `CrashError`, MemoryError in place.
 
-    `fork` says whether a child does it; None leaves the choice to what is safe here.
+    `fork` says whether a child does it; None leaves the choice to what is safe here. `keep` is a file above 3 that
+    stays open in the child.
     """
     if can_fork() if fork is None else fork:
-        return _in_child(work, seconds)
+        return _in_child(work, seconds, keep)
     return _in_place(work, seconds)
 
 
@@ -93,13 +95,13 @@ def can_fork() -> bool:
     return sys.platform == "linux" and not (torch and torch.cuda.is_available())
 
 
-def _in_child(work: Work, seconds: float) -> Any:
+def _in_child(work: Work, seconds: float, keep: int | None) -> Any:
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside other threads: this child never returns
         child = os.fork()
     if child == 0:
-        _be_the_child(work, writer, seconds)
+        _be_the_child(work, writer, seconds, keep)
     os.close(writer)
     ended_by = 0
     try:
@@ -129,7 +131,7 @@ def _receive(reader: int, child: int, seconds: float) -> bytes:
                 break
             continue
         waits, before, computed = waits + 1, computed, _cpu_seconds(child)
-        if computed - before < _IDLE * WALL * seconds or waits == _MOST_WAITS:
+        if computed - before < IDLE * WALL * seconds or waits == _MOST_WAITS:
             raise TimeLimitError(seconds, waited=True)
     return b"".join(parts)
 
@@ -141,18 +143,18 @@ def _cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _be_the_child(work: Work, writer: int, seconds: float) -> None:
+def _be_the_child(work: Work, writer: int, seconds: float, keep: int | None) -> None:
     """Never returns. Whatever happens, the child must not go on as a second copy of the kernel."""
     try:
         os.setpgid(0, 0)
-        _leave_the_kernel(writer)
+        _leave_the_kernel(writer, keep)
         _limit_memory()
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(1)  # the parent's OpenMP threads do not exist here; waiting for them would hang
         signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
         budget = _Budget(seconds)
         budget.set_timers(signal.ITIMER_PROF)
-        with _imports_are_free(budget):
+        with imports_are_free(budget):
             report = work()
         signal.setitimer(signal.ITIMER_PROF, 0)
         os.write(3, json.dumps(report).encode())
@@ -173,7 +175,7 @@ class _Budget:
 
     def __init__(self, seconds: float) -> None:
         cpu, wall = _clocks()
-        self.cpu, self.wall = cpu + seconds, wall + WALL * seconds
+        self.seconds, self.cpu, self.wall = seconds, cpu + seconds, wall + WALL * seconds
         self._timers: tuple[int, ...] = ()
         self._stopped: tuple[float, float] | None = None
 
@@ -182,6 +184,11 @@ class _Budget:
 
     def wall_left(self) -> float:
         return self.wall - (self._stopped or _clocks())[1]
+
+    def has_waited(self) -> bool:
+        """Whether the limit on the clock is over for what computed little; a busy machine leaves more than that."""
+        late, computed = WALL * self.seconds - self.wall_left(), self.seconds - self.cpu_left()
+        return late > WALL * self.seconds and (computed < IDLE * late or late > _MOST_WAITS * WALL * self.seconds)
 
     def set_timers(self, *timers: int, repeat: float = 0) -> None:
         """Let these timers of the system go off when nothing is left."""
@@ -203,8 +210,8 @@ class _Budget:
 
 
 @contextlib.contextmanager
-def _imports_are_free(budget: _Budget) -> Iterator[None]:
-    """Stop the budget during every import, that is, during the outermost ones."""
+def imports_are_free(budget: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+    """Stop the budget during every import, that is, enter it as a context during the outermost ones."""
     plain_import, plain_import_module = builtins.__import__, importlib.import_module
     importing = False
 
@@ -231,13 +238,14 @@ def _imports_are_free(budget: _Budget) -> Iterator[None]:
         builtins.__import__, importlib.import_module = plain_import, plain_import_module
 
 
-def _leave_the_kernel(writer: int) -> None:
-    """Keep only the pipe, as file 3: a child must not write to the kernel's terminal, sockets or files."""
+def _leave_the_kernel(writer: int, keep: int | None) -> None:
+    """Keep only the pipe, as file 3, and `keep`: a child must not write to the kernel's terminal, sockets or files."""
     os.dup2(writer, 3)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-    os.closerange(4, 65536)
+    os.closerange(4, 65536 if keep is None else keep)
+    os.closerange(65536 if keep is None else keep + 1, 65536)
     sys.stdout = sys.stderr = io.StringIO()
 
 
@@ -272,15 +280,15 @@ def _with_timer(work: Work, seconds: float) -> Any:
     active = True
 
     def stop(number: int, frame: object) -> None:
-        if active:
+        if active and (number == signal.SIGPROF or budget.has_waited()):
             raise _Stop(waited=number == signal.SIGALRM)
 
+    budget = _Budget(seconds)
     timers = ((signal.SIGALRM, signal.ITIMER_REAL), (signal.SIGPROF, signal.ITIMER_PROF))
     kept = [(number, timer, signal.signal(number, stop), signal.setitimer(timer, 0)) for number, timer in timers]
-    budget = _Budget(seconds)
     try:
         budget.set_timers(*(timer for _, timer in timers), repeat=_REPEAT)
-        with _imports_are_free(budget):
+        with imports_are_free(budget):
             return work()
     finally:
         active = False  # first of all, and without a call: from here on no alarm may interrupt
@@ -297,14 +305,14 @@ def _with_watchdog(work: Work, seconds: float) -> Any:
 
     def watch() -> None:
         while not done.wait(_REPEAT) and active:
-            if budget.wall_left() < 0 or budget.cpu_left() < 0:
-                stop = _WaitedStop if budget.wall_left() < 0 else _Stop
+            if (waited := budget.has_waited()) or budget.cpu_left() < 0:
+                stop = _WaitedStop if waited else _Stop
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(stop))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        with _imports_are_free(budget):
+        with imports_are_free(budget):
             return work()
     finally:
         active = False

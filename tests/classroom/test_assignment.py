@@ -69,6 +69,11 @@ def _torch_as_it_was():
     torch.set_default_dtype(kept)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_was_checked_before(monkeypatch):
+    monkeypatch.setattr("gradelib.marker.check.handed_over", {})
+
+
 @pytest.fixture(scope="module")
 def drill(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The exercises of all chapters, without the chapters."""
@@ -112,6 +117,35 @@ def test_the_seed_is_that_of_the_test_points(monkeypatch, capsys):
 def test_the_books_solutions_earn_all_points(drill, capsys):
     scores = {name: score for path in drill for name, score in run(cells(path)).items()}
     assert scores == {name: exercises.get(name).max_score for path in drill for name in stubs(BOOK / path.name)}
+
+
+@pytest.mark.parametrize(
+    ("cell", "points"),
+    [
+        ('answer = ...\ncheck("opt-var-1d", "beta/(beta + w**2)")', 1),
+        ('answer = ...\ncheck("opt-var-1d", "1/(1 + beta*w**2)")', 0.5),
+        ('check("opt-var-1d", "beta/(beta + w**2)")\nanswer = ...\ncheck("opt-var-1d", answer)', 1),
+        ('answer = "beta/(beta + w**2)"\ncheck("opt-var-1d", "w**5")', 0),
+        ('answer = "beta/(beta + w**2)"', 1),
+        ('for answer in ("1", "beta/(beta + w**2)"):\n    if check("opt-var-1d", answer): break\nanswer = 3', 1),
+        ('answer = lambda w, beta: beta/(beta + w**2)\ncheck("opt-var-1d", answer)\ndel answer\nanswer = ...', 1),
+        ('answer = ...\ncheck("opt-var-1d", answer="beta/(beta + w**2)")', 1),
+        ('mine = "beta/(beta + w**2)"\nanswer = ...\ncheck("opt-var-1d", mine)', 1),
+        ('def mine(): return check("opt-var-1d", "beta/(beta + w**2)")\nanswer = ...\nmine()', 1),
+        ('mine = "beta/(beta + w**2)"\ncheck("opt-var-1d", mine)', 1),
+        ('answer = ...\ncheck("opt-var-1d", answer)', 0),
+        ('answer = ...\ncheck("opt-var-1d", "beta/(")', 0),
+        ('answer = ...\ncheck("inverse-metric", "beta*(inv(S) - I_d)")', 0),
+    ],
+)
+def test_a_cell_counts_what_the_learner_was_told(drill, capsys, cell, points):
+    from gradelib import check
+
+    found = cells(drill[5])
+    [counting] = [one for one in found if of(one).get("grade_id") == "opt-var-1d"]
+    space = {"check": check}
+    exec(cell, space)
+    assert last_value(counting.source, space) == points
 
 
 def test_untouched_stubs_earn_nothing(drill, capsys):
@@ -217,7 +251,7 @@ def command(*arguments: str) -> int:
 
 
 def test_the_command_writes_an_assignment_into_a_course(tmp_path, capsys):
-    assert command("6", "7", "--out", str(tmp_path), "--name", "ps1", "--exercises", "metric,opt-var-1d") == 0
+    assert command("--chapter", "6,7", "--out", str(tmp_path), "--name", "ps1", "--exercises", "metric,opt-var-1d") == 0
     files = [tmp_path / "source/ps1" / name for name in ("06-optimal-covariance.ipynb", "07-block-structure.ipynb")]
     assert capsys.readouterr().out.split("\n") == [*map(str, files), ""]
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*files, tmp_path / "nbgrader_config.py"}
@@ -227,23 +261,25 @@ def test_it_finds_the_chapters_of_exercises_and_takes_a_share(tmp_path, capsys):
     command("--out", str(tmp_path), "--name", "ps1", "--exercises", "metric", "--known-mistake", "0.25", "--seed", "4")
     [path] = (tmp_path / "source/ps1").iterdir()
     assert path.name == "07-block-structure.ipynb"
-    assert 'credit("metric", matrix, known_mistake=0.25, seed=4)' in path.read_text(encoding="utf8").replace('\\"', '"')
+    assert 'credit("metric", handed_in, known_mistake=0.25, seed=4)' in path.read_text(encoding="utf8").replace(
+        '\\"', '"'
+    )
 
 
 def test_a_courses_own_configuration_is_left_alone(tmp_path, capsys):
     (tmp_path / "nbgrader_config.py").write_text("c = get_config()\n")
-    command("6", "--out", str(tmp_path), "--name", "ps1")
+    command("--chapter", "6", "--out", str(tmp_path), "--name", "ps1")
     assert (tmp_path / "nbgrader_config.py").read_text() == "c = get_config()\n"
     assert "c.ClearSolutions.code_stub" in capsys.readouterr().out
 
 
 def test_notebooks_are_written_over_only_by_force(tmp_path, capsys):
-    arguments = ["6", "--out", str(tmp_path), "--name", "ps1"]
+    arguments = ["--chapter", "6", "--out", str(tmp_path), "--name", "ps1"]
     command(*arguments)
     path = tmp_path / "source/ps1/06-optimal-covariance.ipynb"
     path.write_text("mine")
     with pytest.raises(ValueError, match=r"06-optimal-covariance.ipynb is there already.*--force"):
-        command("5", *arguments)
+        command(*arguments, "--chapter", "5,6")
     assert path.read_text() == "mine"
     assert len(list(path.parent.iterdir())) == 1, "nothing half-written"
     command(*arguments, "--force")
@@ -253,23 +289,32 @@ def test_notebooks_are_written_over_only_by_force(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Name the chapters of the assignment, or its exercises by --exercises."),
-        (["13"], "There is no chapter '13'; the book has chapters 1 to 12."),
-        (["six"], "There is no chapter 'six'; the book has chapters 1 to 12."),
+        ([], "Name the chapters of the assignment by --chapter, or its exercises by --exercises."),
+        (["--chapter", "13"], "There is no chapter '13'; the book has chapters 1 to 12."),
+        (["--chapter", "six"], "There is no chapter 'six'; the book has chapters 1 to 12."),
         (["--exercises", "opt-var"], "There is no exercise called 'opt-var'. Did you mean 'opt-var-1d'?"),
-        (["6", "--exercises", "metric"], "The exercise metric is not in the chapters that you named."),
-        (["6", "7", "--exercises", "metric"], "None of the exercises that you named is in chapter 6."),
+        (["--chapter", "6", "--exercises", "metric"], "The exercise metric is not in the chapters that you named."),
+        (["--chapter", "6,7", "--exercises", "metric"], "None of the exercises that you named is in chapter 6."),
         (["--exercises", "opt-cov"], "The exercise opt-cov has no cell for an answer in 06-optimal-covariance."),
-        (["6", "--known-mistake", "half"], "--known-mistake must be a number between 0 and 1, but it is 'half'."),
-        (["6", "--known-mistake", "2"], "The share for a known mistake lies between 0 and 1, but it is 2."),
-        (["6", "--known-mistake", "nan"], "The share for a known mistake lies between 0 and 1, but it is nan."),
-        (["6", "--seed", "-1"], "--seed must be a whole number of at least 0, but it is '-1'."),
         (
-            ["6", "--name", "../up"],
+            ["--chapter", "6", "--known-mistake", "half"],
+            "--known-mistake must be a number between 0 and 1, but it is 'half'.",
+        ),
+        (
+            ["--chapter", "6", "--known-mistake", "2"],
+            "The share for a known mistake lies between 0 and 1, but it is 2.",
+        ),
+        (
+            ["--chapter", "6", "--known-mistake", "nan"],
+            "The share for a known mistake lies between 0 and 1, but it is nan.",
+        ),
+        (["--chapter", "6", "--seed", "-1"], "--seed must be a whole number of at least 0, but it is '-1'."),
+        (
+            ["--chapter", "6", "--name", "../up"],
             "An assignment is named by letters, digits and dashes, such as ps1, but not '../up'.",
         ),
         (
-            ["6", "--book", "nowhere"],
+            ["--chapter", "6", "--book", "nowhere"],
             "There is no notebook of chapter 6 in nowhere; name the folder book/ of a",
         ),
     ],

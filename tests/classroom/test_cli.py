@@ -1,10 +1,13 @@
 """The command line: one sentence for whatever is wrong, and no torch where only help is wanted."""
 
+import argparse
+import os
 import subprocess
 import sys
 
 import pytest
 
+import gradelib
 from gradelib import cli
 from gradelib.experiments import running
 
@@ -68,19 +71,49 @@ def test_a_wrong_call_is_one_sentence(arguments, sentence, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "line"),
+    ("error", "code", "line"),
     [
-        (ValueError("It is\n   wrong."), "It is wrong."),
-        (RuntimeError("No worker."), "No worker."),
-        (ImportError("Install it."), "Install it."),
-        (ConnectionError("No scheduler."), "No scheduler."),
-        (PermissionError(13, "Permission denied", "/there"), "/there: Permission denied."),
-        (OSError(28, "No space left on device"), "No space left on device."),
+        (ValueError("It is\n   wrong."), 2, "It is wrong."),
+        (FileNotFoundError(2, "No such file or directory", "/there"), 2, "/there: No such file or directory."),
+        (RuntimeError("No worker."), 1, "No worker."),
+        (ImportError("Install it."), 1, "Install it."),
+        (ConnectionError("No scheduler."), 1, "No scheduler."),
+        (PermissionError(13, "Permission denied", "/there"), 1, "/there: Permission denied."),
+        (OSError(28, "No space left on device"), 1, "No space left on device."),
     ],
 )
-def test_an_error_is_one_line(error, line, capsys, monkeypatch):
+def test_an_error_is_one_line(error, code, line, capsys, monkeypatch):
     monkeypatch.setattr(running, "run", lambda *_, **__: (_ for _ in ()).throw(error))
-    assert said(capsys, *RUN) == (2, "", f"gradelib: {line}\n")
+    assert said(capsys, *RUN) == (code, "", f"gradelib: {line}\n")
+
+
+def test_the_version(capsys):
+    assert said(capsys, "--version") == (0, f"gradelib {gradelib.__version__}\n", "")
+
+
+@pytest.mark.parametrize("flag", ["--quiet", "-q"])
+def test_quiet_is_silent_and_errors_are_told(capsys, monkeypatch, flag):
+    def shows(*_, **__):
+        print(f"estimate, with bars: {'TQDM_DISABLE' not in os.environ}")
+        raise RuntimeError("No worker.")
+
+    monkeypatch.setattr(running, "run", shows)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    assert said(capsys, *RUN)[1] == "estimate, with bars: True\n"
+    assert said(capsys, *RUN, flag) == (1, "", "gradelib: No worker.\n")
+    assert "TQDM_DISABLE" not in os.environ
+
+
+def test_lists_are_written_in_one_way():
+    """An option that takes several values takes them with commas between; none takes several words."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    for module in (cli.grade, cli.experiment, cli.assignment):
+        module.register(commands)
+    actions = [(name, action) for name, one in commands.choices.items() for action in one._actions]
+    assert [(name, action.dest) for name, action in actions if action.nargs in ("*", "+") or action.nargs == 2] == []
+    lists = {f"{name} {action.dest}" for name, action in actions if "," in (action.metavar or "")}
+    assert lists == {"grade exercises", "grade chapter", "assignment exercises", "assignment chapter"}
 
 
 def test_a_mistake_of_ours_is_not_hidden(monkeypatch):

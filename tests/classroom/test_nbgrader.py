@@ -41,7 +41,14 @@ CLASS = {
     "bob": ('answer = "1/(1 + beta*w**2)"\n', 'answer = "inv(S) - I_d"\n', WITHOUT_CURVATURE),
     "eve": ("answer = ...\n", 'answer = "beta*(inv(S) + 3)"\n', WITHOUT_END),
 }
-SCORES = {"ada": [1, 1, 1], "bob": [0.5, 0.5, 0.5], "eve": [0, 0, 0]}
+# Formulas that were typed into the call earn what the learner was told.
+CLASS["fay"] = (
+    'answer = ...\ncheck("opt-var-1d", "1/(1 + w**2/beta)")',
+    'answer = "beta*(inv(S) - I_d)"\ncheck("inverse-metric", "inv(S) - I_d")',
+    "def mine(J, curvature, beta):\n    return 1 / (1 - (J**2 * curvature[..., None]).sum(-2) / beta)\n"
+    'check("optimal-variances", mine)',
+)
+SCORES = {"ada": [1, 1, 1], "bob": [0.5, 0.5, 0.5], "eve": [0, 0, 0], "fay": [1, 0.5, 1]}
 READ_GRADES = """\
 import json
 from nbgrader.api import Gradebook
@@ -68,7 +75,7 @@ def fill_in(released: Path, target: Path, answers: tuple[str, ...]) -> None:
     """Hand in a notebook with these answers; a locked cell is tampered with, too."""
     notebook = nbformat.read(released, as_version=4)
     for cell, answer in zip(cells(notebook, "solution"), answers, strict=True):
-        cell.source = answer + cell.source[cell.source.index("check(") :]
+        cell.source = answer if "check(" in answer else answer + cell.source[cell.source.index("check(") :]
     cells(notebook, "grade")[0].source = "1.0"
     target.parent.mkdir(parents=True)
     nbformat.write(notebook, target)

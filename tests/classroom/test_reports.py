@@ -15,7 +15,8 @@ from benchmarks.browser import MISSING, Browser, chromium
 from benchmarks.page_audit import axe_script, axe_violations
 from gradelib import exercises
 from gradelib._text import printable
-from gradelib.classroom import Marked, reports
+from gradelib.classroom import Marked, reports, scores
+from gradelib.classroom.learners import LeftOut
 from gradelib.marker.check import mark
 
 ASKED = ("opt-var-1d", "inverse-metric")
@@ -27,7 +28,8 @@ FORMULA = '=HYPERLINK("http://example.org";"ada")'
 
 def marked(learner: str, *answers: object, problem: str | None = None, sandboxed: bool = True) -> Marked:
     marks = tuple(mark(exercises.get(name), answer) for name, answer in zip(ASKED, answers, strict=False))
-    return Marked(learner, sha256=repr(answers), marks=marks, problem=problem, sandboxed=sandboxed)
+    given = {name: answer for name, answer in zip(ASKED, answers, strict=False) if isinstance(answer, str)}
+    return Marked(learner, sha256=repr(answers), marks=marks, problem=problem, sandboxed=sandboxed, answers=given)
 
 
 CLASS = [
@@ -44,7 +46,10 @@ CLASS = [
 
 
 def write(results: Path, *everyone: Marked) -> dict:
-    return reports.write(results, {one.learner: one for one in everyone}, ASKED, folder="week <3>")
+    rows = {one.learner: scores.row(one.learner, [one], known_mistake=0) for one in everyone}
+    left_out = [LeftOut(f"{SCRIPT}.zip", "It is an archive; unpack it first.")]
+    asked = [exercises.get(name) for name in ASKED]
+    return reports.write(results, rows, asked, left_out=left_out, folder="week <3>")
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +89,44 @@ def test_the_mistakes_of_each_exercise_come_with_their_hints_the_most_frequent_f
     ]
 
 
+def test_wrong_answers_are_kept_as_they_were_given(results):
+    first, second = json.loads((results / "class.json").read_text(encoding="utf8"))["exercises"]
+    inverted = {"answer": INVERTED, "state": "incorrect", "mistake": INVERTED, "times": 2, "learners": ["bob", "cem"]}
+    assert first["answers"][0] == inverted
+    assert [(found["answer"], found["times"]) for found in second["answers"]] == [("(" + SCRIPT, 1), ("w +", 1)]
+    own = json.loads((results / "reports" / "bob.json").read_text(encoding="utf8"))["marks"]
+    assert [mark["answer"] for mark in own] == [INVERTED, None]
+
+
+def test_of_several_marks_the_best_counts(tmp_path):
+    files = [marked("1", INVERTED, RIGHT[1]), marked("2", RIGHT[0], ...), marked("3", SIGN)]
+    row = scores.row("ada", files, known_mistake=0.5)
+    assert {name: mark.score for name, mark in row.marks.items()} == dict.fromkeys(ASKED, 1)
+    assert row.answers == dict(zip(ASKED, RIGHT, strict=True))
+    assert scores.row("ada", files[::2], known_mistake=0.5).answers[ASKED[0]] == SIGN, "of equal ones the last"
+
+
+@pytest.mark.parametrize(("share", "score"), [(0, 0), (0.25, 0.25), (1, 1)])
+def test_a_known_mistake_earns_its_share(share, score):
+    row = scores.row("bob", [marked("bob", INVERTED, "1")], known_mistake=share)
+    assert [mark.score for mark in row.marks.values()] == [score, 0]
+    assert row.score == score
+
+
 def test_the_page_of_the_class_says_what_its_data_say(results):
     shown = page(results / "class.html")
     by_caption = {table.caption.get_text(" ", strip=True): table for table in shown.find_all("table")}
-    items, wrong, learners = (by_caption[name] for name in by_caption)
+    items, wrong, answers, unread, learners = (by_caption[name] for name in by_caption)
     assert [row[2:] for row in rows(items)] == [
         ["3", "4", "0", "1", "1", "0.38 of 1"],
         ["4", "0", "2", "2", "1", "0.5 of 1"],
     ]
     assert [row[0] for row in rows(wrong)] == ["2", "1", "1"]
     assert wrong.caption.get_text() == "4 wrong answers"
+    assert rows(answers)[0] == ["2", INVERTED, INVERTED]
+    assert sorted(rows(answers)[1:]) == [["1", SIGN, SIGN], ["1", "w**5", "no known mistake"]]
+    assert ["1", "(" + SCRIPT, "cannot be read"] in rows(unread)
+    assert f"{SCRIPT}.zip It is an archive" in shown.get_text(" ", strip=True)
     lines = {row[0]: row[1:] for row in rows(learners)}
     assert lines["ada"] == ["✓ Correct", "✓ Correct", "2", "Same file as fay ."]
     assert lines["dan"] == ["✗ Not yet", "? Cannot be read", "0", ""]
@@ -109,7 +142,7 @@ def test_the_page_of_the_class_says_what_its_data_say(results):
 
 def test_tables_have_names_and_heads_and_their_boxes_take_the_focus(results):
     tables = page(results / "class.html").find_all("table")
-    assert len(tables) == 3
+    assert len(tables) == 5
     for table in tables:
         assert table.caption.get_text(strip=True)
         assert {head.get("scope") for head in table.find_all("th")} == {"col", "row"}
@@ -171,7 +204,7 @@ def test_the_spreadsheet_has_a_row_for_each_learner(results):
     raw = (results / "marks.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf")
     head, *lines = csv.reader(raw.decode("utf-8-sig").splitlines())
-    assert head == ["learner", *ASKED, "total", "out of", "problem"]
+    assert head == ["student_id", *ASKED, "score", "max_score", "problem"]
     assert lines[0] == ["ada", "1", "1", "2", "2", ""]
     assert lines[6] == ["gil", "", "", "", "2", "This file is empty."]
     assert len(lines) == len(CLASS)

@@ -17,16 +17,31 @@ import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
 from gradelib.classroom import Limits, Marked, Marker, sandbox_problem
+from gradelib.marker.exercise import Exercise, Mistake
 
 REASON = sandbox_problem()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 LIMITS = Limits(seconds=4, memory=2**29)
+# A teacher's own exercise, in no package; the cells below know its secret word in two pieces only.
+PRIVATE = Exercise(
+    id="price-from-variance",
+    prompt="Which price?",
+    inputs={"m": "pos", "s": "unit"},
+    answer="m*s/(1 - s)",
+    mistakes=(Mistake("s/(1 - s)", "zq73: does the price stay?"),),
+)
 
 
 @pytest.fixture(scope="module")
 def marker() -> Iterator[Marker]:
     with Marker(ASKED, seed=20261122, limits=LIMITS) as warm:
+        yield warm
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[Marker]:
+    with Marker([*ASKED, PRIVATE], seed=20261122, limits=LIMITS) as warm:
         yield warm
 
 
@@ -108,7 +123,7 @@ def test_no_network(marker: Marker, benign: Path) -> None:
 
 def test_an_endless_loop_ends_and_keeps_what_was_answered(marker: Marker, benign: Path) -> None:
     marked = attack(marker, benign, FORMULA, "check('optimal-variances', ...)\nwhile True: pass")
-    assert marked.problem == "The notebook was still running in its code cell 3 after 4 seconds."
+    assert marked.problem == "Code cell 3 was still running after 4 seconds of computing; it was interrupted."
     assert marked.marks[0]
     assert marked.marks[1].state == "unanswered"
 
@@ -117,7 +132,7 @@ def test_endless_output_goes_nowhere(marker: Marker, benign: Path) -> None:
     marked = attack(
         marker, benign, FORMULA + "\nimport os\nwhile True:\n    print('x' * 10**6)\n    os.write(2, b'y' * 10**6)"
     )
-    assert "still running in its code cell 2" in marked.problem
+    assert "Code cell 2 was still running" in marked.problem
     assert marked.marks[0]
 
 
@@ -147,7 +162,7 @@ while True:
     time.sleep(1)"""  # fmt: skip
     start = time.monotonic()
     marked = attack(marker, benign, cell)
-    assert marked.problem == "The notebook needed more memory than a submission may have, and was stopped."
+    assert marked.problem == "Code cell 2 needed more memory than a submission may have, and was stopped."
     assert time.monotonic() - start < LIMITS.seconds + 20
     assert marked.marks[0]
 
@@ -219,7 +234,7 @@ def test_nothing_outside_can_be_written(marker: Marker, benign: Path) -> None:
     assert finds(marker, benign, *lines) == "[]"
 
 
-def test_neither_the_answers_nor_other_submissions_can_be_read(marker: Marker, benign: Path) -> None:
+def test_neither_other_files_nor_other_submissions_can_be_read(marker: Marker, benign: Path) -> None:
     import gradelib
 
     other = hand_in(benign, SET_UP, FORMULA, name="grace")
@@ -229,35 +244,56 @@ def test_neither_the_answers_nor_other_submissions_can_be_read(marker: Marker, b
         benign,
         here / "exercises/chapter06.py",
         here.parent / "book",
-        here / "marker/check.py",
+        Path(__file__),
         Path.home() / ".bashrc",
     ]
-    paths += [
-        Path("/etc/passwd"),
-        Path("/etc/shadow"),
-        Path("/proc/1/environ"),
-        Path("/proc/1/mem"),
-        Path("/proc/kcore"),
-    ]
+    paths += map(Path, ("/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/1/mem", "/proc/kcore"))
     lines = [f"attempt({str(p)!r}, lambda: os.path.isdir({str(p)!r}) and os.listdir({str(p)!r}))" for p in paths]
     lines += [f"attempt({str(p)!r}, lambda: open({str(p)!r}, 'rb').read(1))" for p in paths]
     lines += [
-        "import gradelib",
-        "attempt('loaded', lambda: [m for m in sys.modules if 'exercises' in m or 'judge' in m or 'diagnosis' in m])",
-        "attempt('exercises', lambda: __import__('gradelib.exercises', fromlist=['get']).get('opt-var-1d'))",
+        "attempt('judge', lambda: [m for m in sys.modules if m.startswith('gradelib.classroom.judge')])",
         "opened = '/proc/self/fd/'",
         "attempt('files', lambda: [n for n in os.listdir(opened) if int(n) > 3 and os.path.exists(opened + n)])",
         "attempt('processes', lambda: {int(n) for n in os.listdir('/proc') if n.isdigit()} - {1, os.getpid()})",
         "attempt('environment', lambda: {*os.environ} & {'SECRET_OF_THE_JUDGE', 'VIRTUAL_ENV', 'PYTEST_CURRENT_TEST'})",
-        "def search(start):",
-        "    for folder, _, names in os.walk(start, followlinks=False):",
-        "        for name in names:",
-        "            if name in ('chapter06.py', 'check.py', 'judge.json') and 'figures' not in folder: yield folder",
-        "attempt('search', lambda: [f for top in ('/packages/book', '/packages/0/gradelib') for f in search(top)])",
-        "import gc",
-        "attempt('heap', lambda: [o for o in gc.get_objects() if type(o).__name__ in ('Exercise', 'Mistake')])",
     ]
     assert finds(marker, benign, *lines) == "[]"
+
+
+KEY = """
+import gc, re
+from gradelib import exercises
+name = "price-from" + "-variance"
+
+def in_memory(pattern):
+    with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as file:
+        for line in maps:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if " rw" in line and end - start < 2**28:
+                try:
+                    file.seek(start)
+                    if re.search(pattern, file.read(end - start)): return True
+                except OSError:
+                    pass
+
+def in_files(pattern):
+    for top in ("/packages/book", "/tmp", "/dev/shm"):
+        for folder, _, names in os.walk(top):
+            for path in [os.path.join(folder, one) for one in names if one.endswith((".py", ".json"))]:
+                if os.path.getsize(path) < 10**5 and re.search(pattern, open(path, "rb").read()): return True
+
+attempt("the book's key in memory", lambda: in_memory(rb"norm2[(]h[)] - d - logde[t]"))
+attempt("the book's key in files", lambda: in_files(rb"norm2[(]h[)] - d - logde[t]"))
+attempt("key in memory", lambda: in_memory(rb"zq7[3]: do"))
+attempt("key in files", lambda: in_files(rb"zq7[3]: do"))
+attempt("key as an object", lambda: [o for o in gc.get_objects() if type(o).__name__ == "Exercise" and o.id == name])
+attempt("its name", lambda: name in exercises.ids())
+"""
+
+
+def test_the_key_of_a_teachers_own_exercise_is_not_inside(private: Marker, benign: Path) -> None:
+    found = finds(private, benign, f'check("{PRIVATE.id}", "s/(1 - s)")', *KEY.splitlines())
+    assert found == """["the book's key in memory", "the book's key in files"]"""
 
 
 def test_nobody_else_can_be_killed_or_traced(marker: Marker, benign: Path) -> None:
@@ -394,17 +430,20 @@ check("optimal-variances", lambda J, curvature, beta: Yes(1))"""
     assert [bool(mark) for mark in marked.marks] == [False, False]
 
 
-def test_no_verdict_comes_back(marker: Marker, benign: Path) -> None:
-    """All that `check` tells, and all that is sent to the learner's process, is the same for right and wrong."""
+def test_no_verdict_on_a_teachers_own_exercise_comes_back(private: Marker, benign: Path) -> None:
+    """All that `check` tells is the same for right and wrong, and the judge's marks differ."""
     cell = """
-class Spy:
-    def __init__(self, answer): self.result = check("opt-var-1d", answer)
-spies = [Spy("beta/(beta + w**2)"), Spy("1")]
-same = len({(repr(s.result), bool(s.result), *map(str, vars(s.result))) for s in spies}) == 1
+def told_by(answer):
+    result = check("price-from-variance", answer)
+    return repr(result), bool(result), *map(str, vars(result).items()), result.points, result.state
+same = told_by("m*s/(1 - s)") == told_by("1")
 def told(w, beta):
-    raise RuntimeError(f"got [{same}]")
+    raise RuntimeError(f"got [{same}, {bool(check('price-from-variance', '2'))}]")
 check("opt-var-1d", told)"""
-    assert "got [True]" in attack(marker, benign, cell).marks[0].text
+    marked = attack(private, benign, cell, f'check("{PRIVATE.id}", "s/(1 - s)")')
+    assert "got [True, True]" in marked.marks[0].text
+    assert marked.marks[2].text == PRIVATE.mistakes[0].hint
+    assert attack(private, benign, f'check("{PRIVATE.id}", "m/(1/s - 1)")').marks[2]
 
 
 # Hostile answers

@@ -36,7 +36,10 @@ def domain() -> EvidenceDomain:
     return EvidenceDomain(SimpleNamespace(domaindata={}))
 
 
-CHECK, CLAIM = identity("eq-a", "2*m", "m + m", m="pos"), claim("some-claim", True, "1 of 2")
+CHECK, CLAIM = (
+    identity("eq-a", "2*m", "m + m", m="pos"),
+    claim("some-claim", True, "1 of 2", length="1 step", control="none"),
+)
 
 
 def test_the_plugin_is_found_and_makes_a_node_of_a_record_alone():

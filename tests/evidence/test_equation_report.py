@@ -50,7 +50,7 @@ inequality("eq-second", "0", "m", equal_at={"m": "0"}, m="pos",
 
 ```{code-cell}
 from gradelib.claims import claim
-claim("measured", 2 > 1, '2 < 3 & "so"')
+claim("measured", 2 > 1, '2 < 3 & "so"', length="1 step", control="none")
 ```
 
 By {eq}`eq-first`, {evidence:check}`eq-first`. We saw {evidence:claim}`measured`, {evidence:claim}`all that <measured>`,
@@ -79,24 +79,59 @@ EXCEPTIONS = """\
 numbers: {eq-second: An inequality., eq-third: A number.}
 part: {eq-first: For one latent.}
 """
-LEDGER = "# Ledger\n\n```{claim-ledger} claims.yml\n```\n"
-SLIPS = "# Slips\n\n```{slips} errata.yml\n```\n"
+LEDGER = """\
+# Ledger
+
+```{ledger-totals} claims.yml
+```
+
+## Slides
+
+```{claim-ledger} claims.yml
+:list: slides
+```
+
+## Added
+
+```{claim-ledger} claims.yml
+:list: adds
+```
+
+## Announced
+
+```{ledger-announced} claims.yml
+```
+"""
+SLIPS = "# Slips\n\n```{claim-ledger} errata.yml\n:list: slips\n```\n"
+SLIDES = "# About these words.\n== 1 ==\nFirst: a is so\n$$c = 2$$\n== 2 ==\nIt ends, and goes on\n"
 CLAIMS = """\
+chapters:
 - chapter: ch-first
   title: First?
-  claims:
-    - {says: That $a$ is so., status: reproduced, evidence: [eq-first, measured], note: Only here.}
-    - {says: That it ends., status: not attempted}
+  slides:
+    - name: so
+      kind: equation
+      where: 1
+      quotes: [a is so]
+      status: reproduced
+      evidence: [eq-first, measured]
+      note: Only here.
+    - {name: end, kind: statement, where: 2, quotes: ["It ends,"], status: not attempted}
+  adds:
+    - {name: more, says: That b is so., evidence: [eq-second]}
 - chapter: ch-later
   title: Later?
-  claims:
-    - {says: That it goes on., status: partly, evidence: [eq-later]}
+  slides:
+    - {name: on, kind: statement, where: 2, quotes: [and goes on], status: partly, evidence: [eq-later]}
+announced:
+- {where: 1, quote: "First:"}
 """
 ERRATA = """\
+chapters:
 - chapter: ch-second
   title: Second?
   slips:
-    - {says: $c = 2$, correct: $c = 1$, evidence: [eq-third]}
+    - {where: 1, quotes: [$$c = 2$$], correct: $c = 1$, evidence: [eq-third]}
 """
 TOC = """\
 format: jb-book
@@ -119,6 +154,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_configuration(root, TOC)
     (root / "book/claims.yml").write_text(CLAIMS)
     (root / "book/errata.yml").write_text(ERRATA)
+    (root / "book/slides.txt").write_text(SLIDES)
     (root / "book/exceptions.yml").write_text(EXCEPTIONS)
     write(root, index="# A book\n", report=REPORT, ledger=LEDGER, slips=SLIPS)
     write(root, **{"01_first": FIRST, "02_second": SECOND})
@@ -148,7 +184,7 @@ def test_the_printed_line_keeps_its_words(root):
     assert re.fullmatch(r"✓ \(1\.1\) · identity at 6 points · \d+ wrong variants refused", lines[0])
     assert re.fullmatch(r"✓ \(1\.1\) · exact identity · \d+ wrong variants refused", lines[1])
     assert re.search(r"refused, 3 excused: m\*\*2, 1/2\*m, 2\*m$", lines[2])
-    assert lines[3] == '▪ measured · 2 < 3 & "so"'
+    assert lines[3] == '▪ measured · 2 < 3 & "so"\n  length: 1 step\n  control: none'
 
 
 def test_words_can_lead_to_a_check_and_to_what_was_measured(root):
@@ -223,14 +259,38 @@ def test_the_report_stands_as_json_beside_the_page(root):
     assert page(root, "report").find("a", href="report.json")
 
 
-def test_the_ledger_shows_what_the_cells_measured(root):
-    rows = [[cell.text.strip() for cell in row.select("td")] for row in page(root, "ledger").select("tbody tr")]
-    assert rows[0][1] == "reproduced"
-    assert re.fullmatch(r'\(1\.1\) \d+ wrong variants refused\s+2 < 3 & "so"\s+Only here\.', rows[0][2])
-    assert rows[1][1:] == ["not attempted", ""]
-    assert rows[2][1:] == ["not attempted", "not yet"]
+def table_rows(root: Path, name: str, kind: str) -> list[list[str]]:
+    tables = page(root, name).select(f"table.{kind} tbody tr")
+    return [[" ".join(cell.text.split()) for cell in row.select("td")] for row in tables]
+
+
+def test_the_ledger_shows_the_slides_words_and_what_the_cells_measured(root):
+    rows = table_rows(root, "ledger", "gl-claims")
+    assert [row[0] for row in rows] == [
+        "“a is so” Slide 1, equation",
+        "“It ends,” Slide 2, statement",
+        "“and goes on” Slide 2, statement",
+        "That b is so.",
+    ]
+    assert [row[1] for row in rows] == ["reproduced", "not attempted", "not attempted", "proved"]
+    measured = r'2 < 3 & "so" In the chapter: 1 step\. Control: none\.'
+    assert re.fullmatch(rf"\(1\.1\) \d+ wrong variants refused {measured} Only here\.", rows[0][2])
+    assert [row[2] for row in rows[1:3]] == ["", "not yet"]
     assert page(root, "01-first").find("a", string="measured")["href"] == "ledger.html#row-measured"
-    assert page(root, "ledger").find(id="row-measured")
+    assert [page(root, "ledger").find(id=f"row-{name}").name for name in ("measured", "so")] == ["span", "div"]
+
+
+def test_the_ledger_counts_its_rows_and_lists_what_states_nothing(root):
+    assert table_rows(root, "ledger", "gl-counts") == [
+        ["statements", "0", "1", "0", "1", "2"],
+        ["equations", "1", "0", "0", "0", "1"],
+        ["figures", "0", "0", "0", "0", "0"],
+        ["assumptions", "0", "0", "0", "0", "0"],
+        ["together", "1", "1", "0", "1", "3"],
+    ]
+    ledger = page(root, "ledger")
+    assert ledger.find(string=re.compile("What the book adds: 1 rows, 1 proved, 0 measured, 0 not attempted"))
+    assert [item.text.strip() for item in ledger.select("li")] == ["Slide 1: “First:”"]
 
 
 def test_a_slip_leads_to_its_check(root):
@@ -270,7 +330,7 @@ FAULTS = {
     '$$ f = 1 $$ (eq-unseen)\n\n```{code-cell}\nidentity("eq-unseen", "beta", "beta")\nx = 1\n```': (
         "no check of eq-unseen"
     ),
-    '```{code-cell}\nfrom gradelib.claims import claim\nclaim("unlisted", True, "1")\n```': (
+    '```{code-cell}\nfrom gradelib.claims import claim\nclaim("unlisted", True, "1", length="1", control="1")\n```': (
         "no ledger has a row for unlisted"
     ),
 }

@@ -10,6 +10,7 @@ import torch
 
 from gradelib import evaluation, experiments, objectives, optimisers, posteriors, training
 from gradelib.experiments import (
+    digits_long,
     learned_covariance,
     mnist_blocks,
     mnist_objectives,
@@ -21,7 +22,7 @@ from gradelib.experiments import (
 )
 from gradelib.experiments.provenance import settings_digest
 from gradelib.experiments.store import FOLDER
-from gradelib.likelihoods import Gaussian
+from gradelib.likelihoods import Bernoulli, Gaussian
 from gradelib.networks import MLP
 from gradelib.posteriors import Posterior
 
@@ -66,7 +67,7 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 # --- a flipped sign
 
-RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, race)
+RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, digits_long, race)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,16 @@ SAMPLE_FLIPS = [
     (evaluation, "frechet_distance", "- 2 * shared", "+ 2 * shared"),
     (evaluation, "unlikeness", "squared.sum() - same.sum()", "squared.sum() + same.sum()"),
 ]
+LONG_FLIPS = [
+    (digits_long, "information", "- everywhere.logsumexp(-1)", "+ everywhere.logsumexp(-1)"),
+    (digits_long, "_shared_column", "noise[:1].expand_as(noise)", "noise"),
+    (digits_long, "_direction", "-pushed.square()", "-0.5 * pushed.square()"),
+    (digits_long, "_sampled", 'beta, "diagonal"', '2 * beta, "diagonal"'),
+    (digits_long, "_bernoulli", "(H + 1).abs()", "(H - 1).abs()"),
+    (digits_long, "_bernoulli", "exact + slopes.mT @ slopes", "exact - slopes.mT @ slopes"),
+    (digits_long, "_bernoulli", "logits + J.mT @ J", "logits - J.mT @ J"),
+    (Bernoulli, "log_prob", "x * g - functional", "-x * g - functional"),
+]
 
 
 def spoilt(owner, name, right, wrong):
@@ -153,13 +164,14 @@ def spoilt(owner, name, right, wrong):
         *((race, *flip) for flip in RACE_FLIPS),
         *((learned_covariance, *flip) for flip in COVARIANCE_FLIPS),
         *((mnist_samples, *flip) for flip in SAMPLE_FLIPS),
+        *((digits_long, *flip) for flip in LONG_FLIPS),
     ],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )
 def test_a_flipped_sign_shows(module, owner, name, right, wrong, digits, monkeypatch):
     changed = spoilt(owner, name, right, wrong)
     monkeypatch.setattr(owner, name, changed)
-    for user in (models, training, mnist_blocks, posteriors, objectives, rotations):  # who imported it by name
+    for user in (models, training, *RECIPES, posteriors, objectives, rotations):  # who imported it by name
         if getattr(user, name, None) is not None and user is not owner and inspect.ismodule(owner):
             monkeypatch.setattr(user, name, changed, raising=False)
     if owner is training:

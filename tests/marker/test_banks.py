@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,12 +197,12 @@ def test_notebooks_for_learners_hold_their_variants_and_no_answers(tmp_path: Pat
     texts = {path.stem: path.read_text() for path in sorted(out.iterdir())}
     assert [*texts] == ["ada", "bob", "eve"]
     for learner, text in texts.items():
-        nbformat.validate(nbformat.reads(text, as_version=4))
+        notebook = nbformat.reads(text, as_version=4)
+        nbformat.validate(notebook)
+        sources = "".join(cell.source for cell in notebook.cells)
         for exercise in Bank.read(REGRESSION).exercises(learner):
-            assert exercise.prompt in "".join(
-                json.loads(text)["cells"][2 * [*exercises.ids()][-3:].index(exercise.id) + 1]["source"]
-            )
-            assert not any(str(form) in text for form in (exercise.answer, *exercise.mistakes))
+            assert exercise.prompt in sources
+            assert not any(str(form) in sources for form in (exercise.answer, *exercise.mistakes))
     assert texts["ada"] != texts["eve"]
     assert main(["bank", "write", str(REGRESSION), "--learner", "ada", "--out", str(out)]) == 2
     assert main(["bank", "write", str(REGRESSION), "--learner", "../ada", "--out", str(out)]) == 2
@@ -216,7 +215,7 @@ def test_a_notebook_that_was_handed_out_runs_where_the_bank_is_not(tmp_path: Pat
     for cell in nbformat.read(tmp_path / "ada.ipynb", as_version=4).cells:
         if cell.cell_type == "code":
             exec(cell.source, scope)
-    assert check("slope", ...).state == "unreadable"
+    assert "No answer yet" in str(check("slope", ...))
     result = check("slope", "dot(x, y)")
     assert result
     assert "Handed in" in str(result)

@@ -487,6 +487,33 @@ def test_in_place_in_the_main_thread(work: Callable) -> None:
     assert global_state() == before
 
 
+def some_work() -> str:
+    end = time.process_time() + 0.8
+    while time.process_time() < end:
+        pass
+    return "done"
+
+
+@pytest.mark.parametrize("fork", [True, False])
+@pytest.mark.parametrize("main_thread", [True, False])
+def test_a_busy_machine_ends_nothing(fork: bool, main_thread: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit on the clock passes long before the work is done; but it computes, and is within its own limit."""
+    monkeypatch.setattr(guard, "WALL", 0.3)
+    monkeypatch.setattr(guard, "_MOST_WAITS", 1000)
+    ends = []
+
+    def target() -> None:
+        ends.append(guard.run(some_work, 2.0, fork=fork))
+
+    if main_thread:
+        target()
+    else:
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+    assert ends == ["done"]
+
+
 @pytest.mark.parametrize("work", [spin, catching])
 def test_in_place_in_another_thread(work: Callable) -> None:
     ends = []

@@ -777,7 +777,7 @@ def test_what_is_computed_beside_imports_is_the_learners_time(tmp_path: Path, mo
         exec(BUSY.format(60))
 
     for fork in (True, False):
-        with pytest.raises(guard.TimeLimitError):
+        with pytest.raises(guard.TimeLimitError, match="of computing"):
             guard.run(work, 0.08, fork=fork)
 
 

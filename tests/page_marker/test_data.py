@@ -54,6 +54,16 @@ def test_the_page_s_points_are_python_s(page: MarkerPage) -> None:
                 np.testing.assert_allclose(np.reshape(numbers, shape), told[name], rtol=1e-12, atol=1e-14)
 
 
+def test_the_right_answer_is_finite_at_every_point_that_decides(page: MarkerPage) -> None:
+    for exercise in corpus.FORMULAS:
+        data = page_data(exercise)
+        assert all(n != d for n, d in data["sizes"][: data["compared"]])
+        finite = (
+            "const one = marker.exercises.get(arguments[0]); one.prepare(); return one.right.map((x) => x !== null)"
+        )
+        assert page.browser.run(finite, exercise.id) == [True] * len(data["sizes"])
+
+
 def test_the_revision_changes_with_the_answer_and_not_with_the_words() -> None:
     exercise = exercises.get("opt-cov")
     revision = page_data(exercise)["revision"]

@@ -183,9 +183,9 @@ def test_names_of_javascript_s_own_objects_are_names_like_others(page: MarkerPag
             assert (found["state"], found["message"]) == (told.state, told.text), text
 
 
-BANNED = (
-    r"\beval\b|\bFunction\b|innerHTML|outerHTML|insertAdjacent|document\.write|setTimeout|localStorage|fetch\(|import"
-)
+# What runs text or writes markup; and looking behind in a pattern, at which Safari before 16.4 drops the whole script.
+BANNED = r"\(\?<[=!]|\beval\b|\bFunction\b|innerHTML|outerHTML|insertAdjacent|document\.write"
+BANNED += r"|setTimeout|localStorage|fetch\(|import"
 
 
 def test_nothing_is_evaluated_as_code_or_written_as_markup() -> None:
@@ -203,21 +203,24 @@ def test_one_global_and_it_is_frozen(page: MarkerPage) -> None:
 def test_the_time_of_a_check_at_a_quarter_of_the_speed(page: MarkerPage, record_property: Callable) -> None:
     """Of the slowest exercise; figures for a report and no test, since a busy machine is slow."""
     script = """
-    const time = (work) => { const start = performance.now(); work(); return performance.now() - start; };
-    const slowest = { prepared: 0, checked: 0 };
-    for (const [id, text] of JSON.parse(arguments[0])) {
-      const prepared = time(() => marker.prepare(id));
-      const checked = Math.min(...Array.from({ length: 5 }, () => time(() => marker.mark(id, text))));
-      slowest.prepared = Math.max(slowest.prepared, prepared);
-      slowest.checked = Math.max(slowest.checked, checked);
-    }
-    return [slowest.prepared, slowest.checked];
+    const fastest = (works) => Math.min(...works.map((work) => {
+      const start = performance.now();
+      work();
+      return performance.now() - start;
+    }));
+    const { language, exercises, texts } = JSON.parse(arguments[0]);
+    const loaded = [1, 2, 3].map(() => GradeMarker.load(language, exercises));
+    const slowest = (time) => Math.max(...texts.map(time));
+    const prepared = slowest(([id]) => fastest(loaded.map((marker) => () => marker.prepare(id))));
+    return [prepared, slowest(([id, text]) => fastest(loaded.map((marker) => () => marker.mark(id, text))))];
     """
+    data = {exercise.id: page_data(exercise) for exercise in corpus.FORMULAS}
     texts = [(exercise.id, f"({exercise.answer})*7*n") for exercise in corpus.FORMULAS]
-    page.load_book()
     page.browser.driver.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": 4})
     try:
-        prepared, checked = page.browser.run(script, as_json(texts))
+        prepared, checked = page.browser.run(
+            script, as_json({"language": language_data(), "exercises": data, "texts": texts})
+        )
     finally:
         page.browser.driver.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": 1})
     record_property(

@@ -14,6 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from book.extensions.page.downloads import FOLDER, PDF_NAME
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
@@ -26,7 +28,7 @@ def jobs(path: Path) -> dict[str, dict]:
 
 
 def scripts(path: Path) -> list[str]:
-    return [step["run"] for job in jobs(path).values() for step in job["steps"] if "run" in step]
+    return [step["run"] for job in jobs(path).values() for step in job.get("steps", ()) if "run" in step]
 
 
 def targets() -> set[str]:
@@ -68,6 +70,15 @@ def test_every_push_is_tested_on_both_systems_with_each_python() -> None:
     assert matrix["os"] == ["ubuntu-latest", "macos-latest"]
     assert matrix["python"] == ["3.11", "3.12", "3.13"]
     assert all(SpecifierSet(PROJECT["requires-python"]).contains(version) for version in matrix["python"])
+
+
+def test_pages_are_published_after_the_tests_with_the_pdf() -> None:
+    published = jobs(ROOT / ".github/workflows/publish.yml")
+    assert published["test"] == {"name": "Test", "uses": "./.github/workflows/test.yml"}
+    assert (published["build"]["needs"], published["deploy"]["needs"]) == ("test", "build")
+    made = [step.get("run") for step in published["build"]["steps"]]
+    assert made.index("make pdf") < made.index("make book")
+    assert f"test -s _build/html/{FOLDER}/{PDF_NAME}" in made
 
 
 @pytest.mark.skipif(ZIZMOR is None, reason="needs zizmor (pip install zizmor)")

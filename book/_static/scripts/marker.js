@@ -20,7 +20,9 @@
   const ATOM = 5;
   const TOKEN = /(?<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)|(?<name>[A-Za-z_][A-Za-z0-9_]*)|(?<sign>\*\*|\/\/|==|!=|<=|>=|<>|:=|->|\|\||[^\sA-Za-z0-9_])/g;
   const WORD = /[A-Za-z_]\w*/g;
+  // What \alpha, \beta, \vec and \frac become outside raw strings.
   const BELL_TO_FORM_FEED = /[\x07\x08\x0b\x0c]/; // oxlint-disable-line no-control-regex
+  // Stands for \b of Python, to which letters of other alphabets are letters too.
   const WORD_ENDS = "(?![\\p{L}\\p{N}_])";
   // White space as Python has it.
   const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
@@ -399,7 +401,9 @@
         else if (CLOSED.has(text)) {
           if (!opened.length) throw this.error("more_closing");
           const last = opened.pop();
-          if (CLOSING.get(last) !== text) throw this.error("brackets", { opened: this.language.shown(last), closed: this.language.shown(text) });
+          if (CLOSING.get(last) !== text) {
+            throw this.error("brackets", { opened: this.language.shown(last), closed: this.language.shown(text) });
+          }
         }
       }
       if (opened.length) throw this.error("more_opening");
@@ -703,10 +707,14 @@
     return value < 1e-4 ? value.toExponential().replace(/e-([0-9])$/, "e-0$1") : String(value);
   }
 
-  const JOINED = { number: written, name: (name) => name, neg: "-", signs: new Map([["+", " + "], ["-", " - "]]) };
   // Text that reads back into the same tree; EXPLICIT has brackets where the order of operations can surprise.
   const PLAIN = {
-    ...JOINED, explicit: false, group: (text) => `(${text})`, list: (items) => `[${items.join(", ")}]`,
+    explicit: false,
+    name: (name) => name,
+    neg: "-",
+    signs: new Map([["+", " + "], ["-", " - "]]),
+    group: (text) => `(${text})`,
+    list: (items) => `[${items.join(", ")}]`,
     call: (name, items) => `${name}(${items.join(", ")})`,
   };
   const EXPLICIT = { ...PLAIN, explicit: true };
@@ -714,14 +722,19 @@
   const wordsOf = (spoken) => {
     const say = (code, fields) => fill(spoken.get(code), fields);
     return {
-      explicit: true, aloud: true, number: written, name: (name) => name.replace(/_/g, " "), neg: spoken.get("neg"),
-      signs: spoken, group: (text) => say("bracket", { text }), list: (items) => say("list", { items: items.join(", ") }),
+      explicit: true,
+      aloud: true,
+      name: (name) => name.replace(/_/g, " "),
+      neg: spoken.get("neg"),
+      signs: spoken,
+      group: (text) => say("bracket", { text }),
+      list: (items) => say("list", { items: items.join(", ") }),
       call: (name, items) => say("call", { name: spoken.get(name) || name, items: items.join(spoken.get("and")) }),
     };
   };
 
   function write(node, style, least = 0) {
-    if (isNumber(node)) return style.number(node);
+    if (isNumber(node)) return written(node);
     if (node.name) return style.name(node.name);
     const bind = PRECEDENCE.get(node.op) || ATOM;
     const text = writeOp(node, style, bind);
@@ -733,10 +746,7 @@
     const [left, right] = node.args;
     const sign = style.signs.get(node.op) || node.op;
     if (node.op === "neg") return style.neg + write(left, style, explicit && left.op ? ATOM : bind);
-    if (node.op === "**") {
-      const least = explicit && right.op === "**" ? ATOM : PRECEDENCE.get("neg");
-      return write(left, style, ATOM) + sign + write(right, style, least);
-    }
+    if (node.op === "**") return write(left, style, ATOM) + sign + write(right, style, PRECEDENCE.get("neg"));
     if (PRECEDENCE.has(node.op)) {
       const divided = explicit && bind === 2 && left.op === "/";
       return write(left, style, divided ? ATOM : bind) + sign + write(right, style, bind + 1);
@@ -755,7 +765,8 @@
   const fenced = (inner) => ["mrow", mo("("), inner, mo(")")];
 
   function setName(name) {
-    const [, base, index] = /^([A-Za-z]+?)_?([0-9]*|(?<=_)\w*)$/.exec(name) || [null, name, ""];
+    const [, base, , word, count] = /^([A-Za-z]+)(_(\w+)|([0-9]+))$/.exec(name) || [null, name];
+    const index = word || count;
     const letter = ["mi", GREEK.get(base) || base];
     return index ? ["msub", letter, [/^[0-9]+$/.test(index) ? "mn" : "mi", index]] : letter;
   }
@@ -1239,15 +1250,14 @@
     if (!sameShape(a, b)) return "different";
     const gap = largest(entries(minus(a, b)));
     const scale = Math.max(largest(entries(a)), largest(entries(b)));
-    if (!Number.isFinite(gap) || !Number.isFinite(scale)) return "different"; // what is not finite is never right
     if (gap <= tolerance * scale && scale > SMALL) return "equal";
     return gap > REJECT * scale && scale > SMALL ? "different" : "near";
   }
 
   // One exercise with all that its answers are compared with, computed when the first answer comes.
   class FormulaExercise {
-    constructor(language, arithmetic, id, data) {
-      Object.assign(this, { language, arithmetic, id, data });
+    constructor(language, arithmetic, data) {
+      Object.assign(this, { language, arithmetic, data });
       this.names = [...new Set([...Object.keys(data.inputs), ...language.always.keys()])];
     }
 
@@ -1370,7 +1380,7 @@
 
     // A slip of the pen: the answer is right once * between vectors and matrices is read as @; or a known mistake.
     entrywiseOutcome(tree) {
-      const products = new Set(this.entrywise(tree).filter((node) => node.op === "*"));
+      const products = new Set(this.entrywise(tree));
       if (!products.size) return null;
       const change = (node) => (node.op
         ? op(products.has(node) ? "@" : node.op, ...node.args.map(change)) : node);
@@ -1384,10 +1394,10 @@
       return mistaken ? { state: "incorrect", message } : null;
     }
 
-    // The products and quotients of two vectors or matrices, which * and / take entry by entry.
+    // The products of two vectors or matrices, which * takes entry by entry.
     entrywise(tree) {
       const { values } = this.points[0];
-      return [...walk(tree)].filter((node) => (node.op === "*" || node.op === "/") &&
+      return [...walk(tree)].filter((node) => node.op === "*" &&
         node.args.every((part) => ndim(this.arithmetic.evaluate(part, values))));
     }
 
@@ -1395,7 +1405,7 @@
     surprise(tree) {
       const text = write(tree, EXPLICIT);
       const entrywise = readable(() => this.entrywise(tree)) || [];
-      if (entrywise.some((node) => node.op === "*")) return this.language.sentence("read_as_entrywise", { text });
+      if (entrywise.length) return this.language.sentence("read_as_entrywise", { text });
       return text === write(tree, PLAIN) ? null : this.language.sentence("read_as", { text });
     }
 
@@ -1460,7 +1470,7 @@
       this.language = new Language(language);
       const arithmetic = new Arithmetic(this.language);
       this.exercises = new Map(Object.entries(exercises).map(([id, data]) => [id, data.kind === "choice"
-        ? new ChoiceExercise(this.language, data) : new FormulaExercise(this.language, arithmetic, id, data)]));
+        ? new ChoiceExercise(this.language, data) : new FormulaExercise(this.language, arithmetic, data)]));
     }
 
     mark(id, text) {
@@ -1484,7 +1494,7 @@
         const tree = parse(this.language, text, this.exercises.get(id).names);
         return { ok: true, code: null, message: "", suggestion: null, readAs: readAs(this.language, tree), tree };
       } catch (error) {
-        const { code, message, suggestion } = this.refusal(error, id, text);
+        const { code, message, suggestion } = this.refusal(error);
         return { ok: false, code, message, suggestion, readAs: null, tree: null };
       }
     }
@@ -1499,7 +1509,7 @@
       try {
         outcome = found(exercise);
       } catch (error) {
-        outcome = this.refusal(error, id);
+        outcome = this.refusal(error);
       }
       const { maxScore } = exercise.data;
       const none = { mistake: null, hint: null, suggestion: null, readAs: null, tree: null, code: null };

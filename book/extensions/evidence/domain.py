@@ -133,6 +133,8 @@ class EvidenceDomain(Domain):
         """A link to the first cell, with its own words or with what the cells found."""
         if typ == "equation":
             return self.link_to_equation(fromdocname, target)
+        if typ == "setting":
+            return self.setting(target)
         found = self.records(typ, target)
         if not found:
             if not has_outputs(env.app):
@@ -141,6 +143,13 @@ class EvidenceDomain(Domain):
         measured = found[0].data["measured"] if typ == "claim" else f"{tried(found)} wrong variants refused"
         words = contnode if node.get("refexplicit") else nodes.Text(measured)
         return make_refnode(builder, fromdocname, found[0].docname, found[0].anchor, words)
+
+    def setting(self, name: str) -> nodes.Element:
+        """How long a measured claim was trained, and the control that could have refuted it."""
+        found = self.records("claim", name)
+        return nodes.inline(
+            "", "In the chapter: {length}. Control: {control}.".format(**found[0].data) if found else ""
+        )
 
     def resolve_any_xref(
         self,

@@ -53,7 +53,8 @@ def strip_colourless_spans(
 
 def prune(app: Sphinx, error: Exception | None) -> None:
     """Write the style sheet and the icon fonts with what the finished pages use, and remove what nothing names."""
-    if error is not None or app.builder.format != "html":
+    # Where no page is out of date Sphinx prepares no context for pages, and copies no sheets.
+    if error is not None or app.builder.format != "html" or not hasattr(app.builder, "globalcontext"):
         return
     book, static = Path(app.outdir), Path(app.outdir, "_static")
     pages = [page.read_text(encoding="utf-8") for page in sorted(book.rglob("*.html")) if static not in page.parents]

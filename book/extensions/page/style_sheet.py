@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath
-from typing import Any
+from typing import Any, cast
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.builders.html import StandaloneHTMLBuilder
 from sphinx.util.typing import ExtensionMetadata
 
 from book.extensions import metadata
@@ -41,7 +42,7 @@ def name_one_sheet(
 
 def registered_sheets(app: Sphinx) -> list[str]:
     """The sheets that a page would name, in their order, as paths in the folder of static files."""
-    files = sorted(app.builder.globalcontext["css_files"], key=lambda file: file.priority)
+    files = sorted(cast(StandaloneHTMLBuilder, app.builder).globalcontext["css_files"], key=lambda file: file.priority)
     return list(dict.fromkeys([*THEME_SHEETS, *(str(file.filename).removeprefix("_static/") for file in files)]))
 
 

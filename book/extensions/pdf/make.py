@@ -26,6 +26,7 @@ INSTALL = f"apt-get install --no-install-recommends {PACKAGES}"
 PROGRAMS = ("xelatex", "latexmk", "kpsewhich", "rsvg-convert")
 FILES = ("titlesec.sty", "needspace.sty", "pzdr.tfm")  # of the other LaTeX packages
 FONTS = ("CMU Serif", "DejaVu Sans Mono")
+PDF = "_build/pdf/book.pdf"  # below the folder of _config.yml
 NUMBERS_FILE = "numbers.json"  # the numbers of the equations on the pages, beside the LaTeX source
 OVERFULL_TOLERANCE = 20  # points that a line may reach into the margin before a reader sees it
 
@@ -64,7 +65,7 @@ def make_pdf(root: Path) -> None:
     pages = json.loads((made.parent / NUMBERS_FILE).read_text(encoding="utf8"))
     if faults := [*faults_in(result), *number_mismatches(pages, made.with_suffix(".aux").read_text(encoding="utf8"))]:
         sys.exit("\n".join(faults))
-    path = copy_atomically(made, root / "_build/pdf/book.pdf")
+    path = copy_atomically(made, root / PDF)
     wide = sum(points > OVERFULL_TOLERANCE for points in result.overfull)
     print(f"{path}: {result.pages} pages, {path.stat().st_size / 1e6:.1f} MB, {wide} lines over the margin")
 

@@ -1,5 +1,7 @@
 """A bank of three exercises on linear regression; the last has other numbers for each learner."""
 
+from random import Random
+
 from gradelib.marker.exercise import Exercise, Mistake
 
 slope = Exercise(
@@ -33,7 +35,7 @@ ridge = Exercise(
 )
 
 
-def confidence(draw):
+def confidence(draw: Random) -> Exercise:
     many = draw.choice([16, 25, 49, 64, 81])
     return Exercise(
         id="confidence",
@@ -43,8 +45,8 @@ def confidence(draw):
         answer=f"1.96*s/sqrt({many})",
         mistakes=(
             Mistake("1.96*s", "This is the interval of one measurement. What does the mean of many gain?"),
-            Mistake(f"1.96*s/{many}", "Variances add up. What do standard deviations do?"),
-            Mistake(f"s/sqrt({many})", "This is one standard error: how sure is it?"),
+            Mistake(f"1.96*s/{many}", "Variances add up. What do standard deviations do?", name="divides by n"),
+            Mistake(f"s/sqrt({many})", "This is one standard error: how sure is it?", name="one standard error"),
         ),
     )
 
