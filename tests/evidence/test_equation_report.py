@@ -220,7 +220,7 @@ def test_stored_pages_hold_data_alone(root):
 def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
     report = page(root, "report")
     rows = {row.td.text: row for row in report.select("table.gl-equations tbody tr")}
-    assert list(rows) == ["(1.1) first", "(1.2) second", "(2.1) third"]
+    assert list(rows) == ["(1.1) first", "(1.2) second", "(2.1) third", "(2.2) fourth"]
     links = [a["href"] for a in rows["(1.2) second"].select("a")]
     assert links == ["01-first.html#equation-eq-second", "01-first.html#check-eq-second"]
     tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:7])
@@ -239,6 +239,9 @@ def test_the_report_says_which_kind_of_evidence_there_is_and_why(root):
     assert [line.split()[0] for line in told[2:4]] == ["1", "2"]
     assert "proved with a symbol for every entry" in told[2]
     assert "checked with numbers only" in told[3]
+    assert told[4].startswith("1 are checked in a case only")
+    [case] = report.select(".gl-cases tbody tr")
+    assert case.find_all("td")[1].text.strip() == "one β; not in full, since there are many"
     numbers, part = (
         [row.text.split("\n") for row in one.select("tbody tr")] for one in report.select(".gl-exceptions")
     )
@@ -252,9 +255,9 @@ def test_the_report_says_which_kind_of_evidence_there_is_and_why(root):
 def test_the_report_stands_as_json_beside_the_page(root):
     data = json.loads((root / "_build/html/book/report.json").read_text())
     totals = data["totals"]
-    assert (totals["labelled"], totals["checked"], totals["effective"], totals["excused"]) == (3, 3, 3, 3)
+    assert (totals["labelled"], totals["checked"], totals["effective"], totals["excused"]) == (4, 4, 4, 3)
     assert totals["tried"] == sum(chapter["totals"]["tried"] for chapter in data["chapters"])
-    assert [e["number"] for chapter in data["chapters"] for e in chapter["equations"]] == ["1.1", "1.2", "2.1"]
+    assert [e["number"] for chapter in data["chapters"] for e in chapter["equations"]] == ["1.1", "1.2", "2.1", "2.2"]
     assert data["chapters"][0]["equations"][1]["checks"][0]["survivors"][0]["reason"]
     assert page(root, "report").find("a", href="report.json")
 
@@ -356,10 +359,10 @@ def test_each_fault_is_named_until_it_is_mended(root):
     built = build(root)
     assert built.returncode == 0, built.stderr
     data = json.loads((root / "_build/html/book/report.json").read_text())
-    assert data["totals"]["labelled"] == 3
+    assert data["totals"]["labelled"] == 4
     assert len(data["chapters"][1]["equations"][0]["checks"]) == 3
     links = page(root, "report").select("table.gl-equations")[1].select("tbody a")
-    assert len(links) == 4  # the report follows the chapter: an equation and three checks
+    assert len(links) == 6  # the report follows the chapter: an equation and three checks, another and its case
     assert page(root, "02-second").find(id="check-eq-third-3")
 
 

@@ -34,7 +34,17 @@ EXCEPTIONS = {
 }
 KINDS = ("exact", "numeric", "case")
 SIDES = ("left", "right", "certificate")
-HEAD = ["Equation", "Checked as", "Points", "Wrong variants", "Refused", "Same", "Excused", "What was computed"]
+HEAD = [
+    "Equation",
+    "Checked as",
+    "Points",
+    "Wrong variants",
+    "Refused",
+    "Same",
+    "Excused",
+    "The equation",
+    "What was computed",
+]
 SUMMARY = {
     "labelled": "equations have a number",
     "checked": "of them have a check",
@@ -205,9 +215,9 @@ class ReportTables(SphinxPostTransform):
         checks = evidence.records("check", label, page)
         links = [part for check in checks for part in (nodes.Text(", "), self.link(here, check))][1:]
         counted = [[nodes.Text(str(number))] for number in count(checks).values()]
-        stands = [*self.numbered(here, label), nodes.Text(" "), formula(evidence.data["tex"][page][label])]
+        stands = [formula(evidence.data["tex"][page][label])]
         computed = [part for check in checks for part in (nodes.Text(" "), formula(check.data["formula"]))][1:]
-        return [stands, links or [nodes.Text("not checked")], *counted, computed]
+        return [self.numbered(here, label), links or [nodes.Text("not checked")], *counted, stands, computed]
 
     def numbered(self, here: str, label: str) -> list[nodes.Node]:
         words = nodes.Text(" " + label.removeprefix("eq-").replace("-", " "))
