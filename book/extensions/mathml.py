@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from html import escape, unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
@@ -28,12 +28,35 @@ LOGGER = logging.getLogger(__name__)
 ENVIRONMENTS = {"split": "aligned", "align": "aligned", "gather": "gathered", "alignat": "alignedat"}
 ENVIRONMENT = re.compile(r"\\(begin|end)\{(" + "|".join(ENVIRONMENTS) + r")\*?\}")
 
+# Inside of the formula's span, of which the style sheet breaks no line.
+PUNCTUATED = re.compile(r'(<span class="math"[^>]*><math>(?:(?!</math>).)*</math>)</span>([.,;:!?)’”]+)', re.DOTALL)
+# The style sheet hides it from a browser that knows MathML, and from the others all of a formula but its TeX.
+NO_MATHML = '<div class="gl-no-mathml">This browser has no MathML, so formulas are shown as TeX.</div>\n'
+
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the renderer; `_config.yml` chooses it by `html_math_renderer: mathml`."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_js_file("math.js", loading_method="defer")
+    app.connect("html-page-context", keep_punctuation)
+    app.connect("html-page-context", say_where_mathml_lacks)
     return metadata()
+
+
+def keep_punctuation(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Let no line begin with the comma after a formula: a browser may break a line on either side of one."""
+    if "body" in context:
+        context["body"] = PUNCTUATED.sub(r"\1\2</span>", context["body"])
+
+
+def say_where_mathml_lacks(
+    app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Begin a page that has formulas with a line that is seen where the browser shows their TeX instead of them."""
+    if "<math" in (body := context.get("body", "")):
+        context["body"] = NO_MATHML + body
 
 
 @cache
@@ -82,14 +105,14 @@ def _converted(node: nodes.Node, tex: str, *, display: bool) -> str:
 
 def visit_math(self: HTML5Translator, node: nodes.math) -> None:
     """Write a formula in the text."""
-    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate nohighlight"))
+    self.body.append(self.starttag(node, "span", "", CLASS="math"))
     self.body.append(_converted(node, node.astext(), display=False) + "</span>")
     raise nodes.SkipNode
 
 
 def visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a displayed formula, its number and the link to it."""
-    self.body.append(self.starttag(node, "div", "", CLASS="math notranslate nohighlight"))
+    self.body.append(self.starttag(node, "div", "", CLASS="math"))
     # A formula that is too wide scrolls in a box of its own, so that its number stays in sight.
     self.body.append(f'<div class="gl-formula">{_converted(node, prepare(node), display=True)}</div>')
     if node["number"]:

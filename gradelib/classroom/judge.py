@@ -34,8 +34,8 @@ from gradelib.marker.vocabulary import sentence
 
 _MOST_MESSAGES = 100_000
 _MOST_INTERRUPTS = 3  # of cells, and as many runs without a cell that ended Python or could not be interrupted
-_MESSAGE_SECONDS = 60.0  # on the clock, from the first byte of a message to its last
-_SECONDS_TO_DIE = 20.0  # that the kernel gets for ending all processes of a submission
+_MESSAGE_SECONDS = 120.0  # on the clock, from the first byte of a message to its last
+_SECONDS_TO_DIE = 120.0  # that the kernel gets for ending all processes of a submission
 _MOST_WORDS = 1000
 _RAW = 4000  # characters of an answer that are kept for the teacher
 _IN_SOLUTION = "No answer yet. What stands in the cell of the solution does not count; write it into the cell above."

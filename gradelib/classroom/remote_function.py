@@ -37,7 +37,8 @@ _DTYPES = (
 _MOST_NAMES, _MOST_WORDS = 500, 300
 
 
-_PATIENCE = 5 * guard.WALL * guard.SECONDS  # seconds on the clock for one reply; who computes little is ended before
+# Seconds on the clock for one reply: the guard beside the function, which counts computing, has ended it before.
+_PATIENCE = 12 * guard.WALL * guard.SECONDS
 
 
 class _EndedError(ChannelError):

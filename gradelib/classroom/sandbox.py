@@ -70,14 +70,14 @@ def sandbox_problem() -> str | None:
 
 def _try_sandbox() -> str | None:
     """Seal off a process that does nothing."""
-    with ForkServer(sandbox=True, warm=False, patience=20) as trial:
+    with ForkServer(sandbox=True, warm=False, patience=120) as trial:
         with contextlib.suppress(SandboxError, OSError):
             channel, lifeline = trial.begin(Limits(), probe=True)
             with channel, lifeline:
-                channel.settimeout(10)
+                channel.settimeout(60)
                 if channel.recv(16) == b"sealed":
                     return None
-            trial.ended(5)
+            trial.ended(20)
         reason = trial.last_stderr_line() or "it ended without a word"
     hint = "does this system allow user namespaces?"
     if _APPARMOR.exists() and _APPARMOR.read_text().strip() == "1":

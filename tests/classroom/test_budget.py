@@ -10,10 +10,7 @@ from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
 from gradelib.classroom import Limits, Marked, Marker, budget, sandbox_problem
 
-STUBBORN = """while True:
-    try:
-        while True: int()
-    except BaseException: pass"""
+STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
 
 
 class Clock:

@@ -82,11 +82,8 @@ check("opt-var-1d", told)
 
 def finds(marker: Marker, folder: Path, *lines: str) -> str:
     """Make the attempts and return what those that succeeded are called."""
-    for _ in range(3):  # an answer has two seconds by the clock, and a busy machine may take them
-        marked = attack(marker, folder, LOOK + "\n".join(lines) + TELL)
-        text = marked.marks[0].text
-        if "still running" not in text:
-            break
+    marked = attack(marker, folder, LOOK + "\n".join(lines) + TELL)
+    text = marked.marks[0].text
     assert "got [" in text, marked
     return text[text.index("got [") + 4 : text.index("]") + 1]
 
@@ -160,10 +157,8 @@ for _ in range(4):
         time.sleep(100)
 while True:
     time.sleep(1)"""  # fmt: skip
-    start = time.monotonic()
     marked = attack(marker, benign, cell)
     assert marked.problem == "Code cell 2 needed more memory than a submission may have, and was stopped."
-    assert time.monotonic() - start < LIMITS.seconds + 20
     assert marked.marks[0]
 
 
@@ -509,9 +504,7 @@ threading.Thread(target=lambda: time.sleep(99)).start()
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 gc.set_threshold(1)
 """ + FORMULA  # fmt: skip
-    start = time.monotonic()
     assert attack(marker, benign, cell, FUNCTION).marks == marker.mark(hand_in(benign, SET_UP, FORMULA, FUNCTION)).marks
-    assert time.monotonic() - start < LIMITS.seconds + 10
 
 
 # The next one

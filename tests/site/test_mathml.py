@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -9,7 +11,7 @@ from math_core import LatexError
 from small_book import FRONT, build, page, write_configuration
 
 from benchmarks.browser import Browser
-from benchmarks.page_audit import parse
+from benchmarks.page_audit import html_pages, parse, serve
 from book.extensions.mathml import prepare, text_width, to_mathml
 
 PAGE = r"""# A page
@@ -121,3 +123,70 @@ def test_a_wide_formula_scrolls_within_reach_of_the_keyboard(root, browser: Brow
     waited = "const done = arguments[0]; requestAnimationFrame(() => setTimeout(() => done(STOPS), 50))"
     stops = "[...document.querySelectorAll('.gl-formula')].map((box) => box.tabIndex)"
     assert browser.run_async(waited.replace("STOPS", stops)) == [0, -1]
+
+
+SEEN = "return document.querySelector('article').innerText.replaceAll('\\n', ' ')"
+# The condition of the rules for browsers without MathML, and the page as these rules make it.
+LACKING = """
+const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
+const group = rules.find((rule) => rule.conditionText?.includes("math-style"));
+const style = document.createElement("style");
+style.textContent = [...group.cssRules].map((rule) => rule.cssText).join("");
+document.head.append(style);
+return group.conditionText;"""
+
+
+def test_without_mathml_a_line_says_so_and_tex_is_shown(root, browser: Browser):
+    """No browser of today lacks it: the condition is tried with a property that none has, and the rules without it."""
+    browser.emulate()
+    browser.driver.get_log("browser")
+    with serve(root / "_build/html") as address:  # from a file, a page may not read its own style sheet
+        browser.driver.get(f"{address}book/index.html")
+        before = browser.run(SEEN)
+        condition = browser.run(LACKING)
+        after = " ".join(browser.run(SEEN).split())
+    assert not browser.run("return CSS.supports(arguments[0])", condition)
+    assert browser.run("return CSS.supports(arguments[0])", condition.replace("math-style", "no-such-property"))
+    assert "no MathML" not in before
+    assert "x<y" not in before
+    assert "This browser has no MathML, so formulas are shown as TeX." in after
+    assert "The code h of x<y ." in after
+    assert r"a = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}" in after
+
+
+def test_a_page_without_formulas_says_nothing_of_mathml(built_book):
+    for path in html_pages(built_book):
+        text = parse(path)
+        assert len(text.select(".gl-no-mathml")) == bool(text.select("article math")), path.name
+
+
+def test_formulas_are_printed_in_black_from_a_dark_page(root, browser: Browser):
+    browser.emulate(dark=True)
+    browser.open(root / "_build/html/book/index.html")
+    colour = "return getComputedStyle(document.querySelector('math')).color"
+    dark = browser.run(colour)
+    browser.emulate(dark=True, paper=True)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    light = browser.run(colour)
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    brightness = [sum(map(int, re.findall(r"\d+", shade)[:3])) / 3 for shade in (dark, light)]
+    assert brightness[0] > 150
+    assert brightness[1] < 60
+
+
+# The formulas whose punctuation begins a line.
+PARTED = r"""return [...document.querySelectorAll("article span.math")].filter((span) => {
+  const range = document.createRange(), text = span.lastChild.data ? span.lastChild : span.nextSibling;
+  if (!text?.data || !/^[.,;:!?)]/.test(text.data)) return false;
+  range.setStart(text, 0);
+  range.setEnd(text, 1);
+  const [mark, formula] = [range, span.querySelector("math")].map((part) => part.getBoundingClientRect());
+  return mark.width && mark.left < formula.left;
+}).map((span) => span.textContent)"""
+
+
+def test_no_line_begins_with_the_punctuation_after_a_formula(built_book, browser: Browser):
+    for width in (375, 500, 1300):
+        browser.emulate(width=width)
+        browser.open(built_book / "book/04-taylor.html")
+        assert browser.run(PARTED) == []

@@ -1,17 +1,11 @@
-"""Pruning: unused CSS rules, icons, letters and spans are gone, and pages look as they do with them."""
+"""Pruning: unused CSS rules, icons and files are gone, and pages look as they do with them."""
 
 from __future__ import annotations
 
 from importlib import resources
 
 import pytest
-from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
-from pygments.styles import get_style_by_name
-from pygments.token import Token
 
 from benchmarks.page_audit import PHONE
 from book.extensions.page import pruning
@@ -57,23 +51,28 @@ def test_names_come_from_pages_and_from_scripts():
     assert [name for name in ("five-up", "up", "eleven-up") if name in names] == []
 
 
-def test_spans_without_a_colour_are_stripped():
-    code = highlight('import a.b\nx = f(1, "2")  # 3 < 4', PythonLexer(), HtmlFormatter())
-    context = {"body": code}
-    pruning.strip_colourless_spans(None, "", "", context, None)
-    assert '<span class="mi">1</span>' in context["body"]
-    assert 'class="n' not in context["body"].replace('class="kn"', "")
-    assert 'class="p"' not in context["body"]
-    before, after = (BeautifulSoup(text, "html.parser").get_text() for text in (code, context["body"]))
-    assert before == after
+def test_a_file_stays_only_where_something_names_it(tmp_path):
+    for name in ("one.js", "two.js", "idle.js", "a.svg", "b.svg", "gone/c.svg", "LICENSE.txt", "previews/d.js"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "one.js").write_text("load('two.js');\n//# sourceMappingURL=one.js.map")
+    (tmp_path / "one.js.map").touch()
+    page = '<script src="one.js?v=1"></script><img src="a.svg">'
+    scripts = pruning.loaded_scripts(tmp_path, [page])
+    assert scripts == ["load('two.js');", ""]
+    pruning.remove_unnamed_files(tmp_path, "".join([page, *scripts]))
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["LICENSE.txt", "a.svg", "one.js", "previews/d.js", "two.js"]
+    assert not (tmp_path / "gone").exists()
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_no_colour_is_lost_with_the_spans(mode):
-    """Names, punctuation and white space have the colour of plain text in the theme's own style."""
-    style = get_style_by_name(f"a11y-high-contrast-{mode}")
-    tokens = (Token.Text, Token.Name, Token.Name.Namespace, Token.Punctuation, Token.Text.Whitespace)
-    assert len({style.style_for_token(token)["color"] for token in tokens}) == 1
+def test_no_idle_file_is_shipped(built_book):
+    """Nor is the theme's script with icons, or a file that only a tool for developers would ask for."""
+    endings = {path.suffix for path in (built_book / "_static").rglob("*") if path.is_file()}
+    assert endings <= {".css", ".js", ".svg", ".png", ".woff2", ".txt"}
+    names = {path.name for path in (built_book / "_static").rglob("*.js")}
+    assert not {"fontawesome.js", "bootstrap.js", "design-tabs.js"} & names
+    assert sum(path.stat().st_size for path in (built_book / "_static").rglob("*") if path.is_file()) < 1_000_000
 
 
 def test_the_icon_fonts_hold_what_the_style_sheets_draw(built_book):
