@@ -4,10 +4,17 @@ A chapter checks an equation in the cell below it, in one or two lines:
 
     identity("eq-optimal-covariance", "inv(I_d - T(J)@H@J/beta)", best_covariance)
 
-A side is a formula in the language of the exercises, a sympy object, or a function of named torch tensors. Both sides
-are computed at random points, at several sizes with n ≠ d. The book's own symbols (`marker.domains.NOTATION`) need no
-declaration. Then each formula is mutated (a sign, a factor 2, β ↔ 1/β, a transpose, a dropped term, …): a mutant that
-passes the same check, and is not the same function, means that the check proves too little, and raises too.
+A side is a formula in the language of the exercises, a sympy object, or a function of named torch tensors. Formulas may
+also use `max(a, b)`, and `average` writes means over several random matrices. Both sides are computed at random points,
+at several sizes with n ≠ d. The book's own symbols (`marker.domains.NOTATION`) need no declaration.
+
+Then both sides are mutated: a formula (a sign, a factor 2, β ↔ 1/β, a transpose, a dropped term, …), and the inputs of
+a function (one frozen, a batch reduced to its first entry, …). A mutant that passes the same check, and is not the same
+function, means that the check proves too little, and raises too.
+
+Where no program can compute a side as it is typeset, the check is of a *case*, and says which and why:
+
+    definition("eq-kl-invariance", …, case=("rotations of Gaussians", "the statement is about every invertible map"))
 
 A mutant that no check of this kind could refuse is excused in writing, where every reader sees it:
 
@@ -18,9 +25,11 @@ A mutant that no check of this kind could refuse is excused in writing, where ev
 from __future__ import annotations
 
 import inspect
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import FunctionType
 from typing import Any, Literal
 
 import numpy as np
@@ -32,13 +41,17 @@ from gradelib.marker.domains import ALWAYS, NOTATION, Point
 from gradelib.marker.language import Formula, ShapeError, UndefinedError
 from gradelib.marker.mutation import mutants
 from gradelib.marker.reading import read
+from gradelib.program_mutation import Program, program_mutants
+from gradelib.typeset import tex
 
-Side = Formula | Callable[..., Any]
+Side = Formula | Program
 Test = Callable[[Side, Side], "str | None"]  # says where the claim fails, or None where it holds
 
-NO_FORMULA = "no formula"  # the key that excuses a check of two programs: there is nothing to spoil
+MORE_FUNCTIONS = ("max",)  # which formulas of checks may use, and answers not
+PLACES = ("left", "right")
 
 _NEAR_EQUALITY = (0.9, 1.1)
+_FROZEN = 2  # the seed of the values that frozen inputs keep
 _NEAR_LIMIT = 1e15  # with 50 digits, an error of the order of its inverse is left
 
 
@@ -59,10 +72,11 @@ class Excused:
 class Check:
     """A passed check of the equation `label`.
 
-    `tried` counts the mutants that the same check refused, `same` those that only write the same function differently,
-    and `excused` names those that pass it too, with reasons. `evidence` says whether both sides were computed at points
-    ("numeric") or proved equal as expressions ("exact"; `sizes` are then the pairs of n and d, and the points are those
-    at which the mutants were refused).
+    `tried` counts the mutants that the same check refused, `by_side` the same for each side, `same` those that only
+    write the same function differently, and `excused` names those that pass it too, with reasons. `evidence` says
+    whether both sides were computed at points ("numeric") or proved equal as expressions ("exact"; `sizes` are then the
+    pairs of n and d, and the points are those at which the mutants were refused). `case` says in words what was tested,
+    where that is not the whole statement. `formula` is TeX for what was compared.
     """
 
     label: str
@@ -74,12 +88,16 @@ class Check:
     evidence: Literal["numeric", "exact"] = "numeric"
     sizes: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.0  # of the processor
+    case: str = ""
+    by_side: Mapping[str, int] = field(default_factory=dict)
+    formula: str = ""
 
     def __str__(self) -> str:
-        wrong = f"{self.tried} wrong variants refused" if self.tried else "no formula to vary"
-        if survivors := [one.mutant for one in self.excused if one.mutant != NO_FORMULA]:
-            wrong += f", {len(survivors)} excused: " + ", ".join(survivors)
-        return f"✓ {self.label} · {self._how} · {wrong}"
+        wrong = f"{self.tried} wrong variants refused"
+        if self.excused:
+            wrong += f", {len(self.excused)} excused: " + ", ".join(one.mutant for one in self.excused)
+        case = f"a case: {self.case} · " if self.case else ""
+        return f"✓ {self.label} · {case}{self._how} · {wrong}"
 
     @property
     def _how(self) -> str:
@@ -102,16 +120,19 @@ def identity(
     *,
     sizes: Sequence[Mapping[str, int]] = SIZES,
     excuse: Mapping[str, str] | None = None,
+    case: tuple[str, str] | None = None,
+    symbols: Mapping[str, str] | None = None,
     **domains: str,
 ) -> Check:
     """Check that `left` equals `right` at random points of their domains, to 1e-9 of their size.
 
     `domains` declares names that are not the book's own, for example `w="real"`, and `sizes` the pairs of n and d that
-    are tried. `excuse` maps the text of a surviving mutant to the reason why it may survive. Raises EquationError with
-    the point and both sides where they differ, with the mutant that survives, or with an excuse that excuses nothing.
+    are tried. `excuse` maps the text of a surviving mutant to the reason why it may survive. `case` says what is tested
+    and why not the whole statement, and `symbols` what the equation calls a name. Raises EquationError with the point
+    and both sides where they differ, with the mutant that survives, or with an excuse that excuses nothing.
     """
-    spec = domains_of((left, right), domains)
-    return _run(label, "identity", (left, right), spec, _agreement(spec, sizes), sizes, excuse)
+    claim = _Claim(label, "identity", (left, right), domains_of((left, right), domains), sizes, symbols)
+    return claim.checked(_agreement(claim.spec, sizes), excuse, case)
 
 
 def inequality(
@@ -122,6 +143,8 @@ def inequality(
     equal_at: Mapping[str, str],
     sizes: Sequence[Mapping[str, int]] = SIZES,
     excuse: Mapping[str, str] | None = None,
+    case: tuple[str, str] | None = None,
+    symbols: Mapping[str, str] | None = None,
     **domains: str,
 ) -> Check:
     """Check that `smaller` < `larger` at random points, and that they are equal once `equal_at` is put in.
@@ -129,6 +152,7 @@ def inequality(
     `equal_at` maps names to formulas, for example `{"S": "inv(I_d - T(J)@H@J/beta)"}`. Raises as `identity` does.
     """
     spec = domains_of((smaller, larger), domains)
+    claim = _Claim(label, "inequality", (smaller, larger), spec, sizes, symbols, relation=r"\le")
     special = {name: _formula(formula, spec) for name, formula in equal_at.items()}
 
     def test(a: Side, b: Side) -> str | None:
@@ -148,7 +172,7 @@ def inequality(
                 return _report(point, smaller_at_equality=low, larger_at_equality=high)
         return None
 
-    return _run(label, "inequality", (smaller, larger), spec, test, sizes, excuse)
+    return claim.checked(test, excuse, case)
 
 
 def limit(
@@ -160,6 +184,8 @@ def limit(
     to: str,
     sizes: Sequence[Mapping[str, int]] = SIZES,
     excuse: Mapping[str, str] | None = None,
+    case: tuple[str, str] | None = None,
+    symbols: Mapping[str, str] | None = None,
     **domains: str,
 ) -> Check:
     """Check that `expression` tends to `value` as `name` goes to "0" or to "infinity", in arithmetic with 50 digits.
@@ -169,6 +195,7 @@ def limit(
     spec = domains_of((expression, value), {name: "pos", **domains})
     ends = {"0": 1 / _NEAR_LIMIT, "infinity": _NEAR_LIMIT}
     extreme = ends[one_of("limit", to, ends)]
+    claim = _Claim(label, "limit", (expression, value), spec, sizes, symbols, relation=r"\to")
     for side in (expression, value):
         _formula(side, spec)
 
@@ -181,8 +208,7 @@ def limit(
                 return _report(point, near_the_limit=left, limit=right)
         return None
 
-    # Many things share a limit, so only the limit itself is spoilt.
-    return _run(label, "limit", (expression, value), spec, test, sizes, excuse, mutated=(1,))
+    return claim.checked(test, excuse, case, mutated=(1,))  # many things share a limit, so only that is spoilt
 
 
 def definition(
@@ -192,11 +218,23 @@ def definition(
     *,
     sizes: Sequence[Mapping[str, int]] = SIZES,
     excuse: Mapping[str, str] | None = None,
+    case: tuple[str, str] | None = None,
+    symbols: Mapping[str, str] | None = None,
     **domains: str,
 ) -> Check:
     """Check that `code`, called with torch tensors by name, computes `formula`. Raises as `identity` does."""
-    spec = domains_of((formula, code), domains)
-    return _run(label, "definition", (formula, code), spec, _agreement(spec, sizes), sizes, excuse)
+    claim = _Claim(label, "definition", (formula, code), domains_of((formula, code), domains), sizes, symbols)
+    return claim.checked(_agreement(claim.spec, sizes), excuse, case)
+
+
+def average(formula: str, *names: str, over: int = 3) -> str:
+    """The mean of a formula over `over` examples, each with its own inputs `names`: J_1, J_2, … are all like J.
+
+    A function of the same inputs has the parameters J_1, J_2, ….
+    """
+    anyone = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b")
+    terms = [anyone.sub(rf"\g<1>_{index}", formula) for index in range(1, over + 1)]
+    return "(" + " + ".join(f"({term})" for term in terms) + f")/{over}"
 
 
 def _agreement(spec: Mapping[str, str], sizes: Sequence[Mapping[str, int]]) -> Test:
@@ -212,49 +250,93 @@ def _agreement(spec: Mapping[str, str], sizes: Sequence[Mapping[str, int]]) -> T
     return test
 
 
-def _run(
-    label: str,
-    kind: str,
-    sides: tuple[Any, Any],
-    spec: Mapping[str, str],
-    test: Test,
-    sizes: Sequence[Mapping[str, int]],
-    excuse: Mapping[str, str] | None,
-    mutated: Sequence[int] = (0, 1),
-) -> Check:
-    """Try the claim, then every mutant of the `mutated` sides that are formulas; register the check."""
-    started = time.process_time()
-    read_sides = [read(side, spec) for side in sides]
-    if failure := _refusal(test, *read_sides):
-        raise EquationError(f"{label} does not hold: {failure}")
-    tried = same = 0
-    survivors: list[tuple[str, str]] = []
-    for place in mutated:
-        side = read_sides[place]
-        for change, mutant in mutants(side, spec) if isinstance(side, Formula) else ():
-            changed = [*read_sides[:place], mutant, *read_sides[place + 1 :]]
-            if _refusal(test, *changed):
-                tried += 1
-            elif isinstance(side, Formula) and _same_function(side, mutant, spec):
-                same += 1
-            else:
-                survivors.append((mutant.text, change))
-    if not tried and not same and not survivors and NO_FORMULA in (excuse or ()):
-        survivors.append((NO_FORMULA, "none"))
-    return Check(
-        label,
-        kind,
-        POINTS_PER_SIZE * len(sizes),
-        tried,
-        same,
-        excused(label, survivors, excuse or {}),
-        seconds=round(time.process_time() - started, 2),
-    )
+@dataclass(frozen=True)
+class _Claim:
+    """What is checked: two sides, and what is said of them."""
+
+    label: str
+    kind: str
+    given: tuple[Any, Any]
+    spec: Mapping[str, str]
+    sizes: Sequence[Mapping[str, int]]
+    symbols: Mapping[str, str] | None
+    relation: str = "="
+
+    def checked(
+        self,
+        test: Test,
+        excuse: Mapping[str, str] | None,
+        case: tuple[str, str] | None,
+        mutated: Sequence[int] = (0, 1),
+    ) -> Check:
+        """Try the claim, then every mutant of the `mutated` sides."""
+        started = time.process_time()
+        sides = [side_of(side, self.spec) for side in self.given]
+        if failure := _refusal(test, *sides):
+            raise EquationError(f"{self.label} does not hold: {failure}")
+        by_side, same = dict.fromkeys(PLACES, 0), 0
+        survivors: list[tuple[str, str]] = []
+        for place in mutated:
+            for change, text, mutant in self._mutants(sides[place]):
+                if _refusal(test, *(mutant if place == other else side for other, side in enumerate(sides))):
+                    by_side[PLACES[place]] += 1
+                elif self._is_the_same(sides[place], mutant):
+                    same += 1
+                else:
+                    survivors.append((text, change))
+        return Check(
+            self.label,
+            self.kind,
+            POINTS_PER_SIZE * len(self.sizes),
+            sum(by_side.values()),
+            same,
+            excused(self.label, survivors, excuse or {}),
+            seconds=round(time.process_time() - started, 2),
+            case=case_in_words(self.label, case),
+            by_side=by_side,
+            formula=self.relation.join(f" {typeset(side, self.symbols, self.spec)} " for side in sides).strip(),
+        )
+
+    def _mutants(self, side: Side) -> Iterator[tuple[str, str, Side]]:
+        """What was done, the text that names it in an excuse, and the mutant."""
+        if isinstance(side, Formula):
+            yield from ((change, mutant.text, mutant) for change, mutant in mutants(side, self.spec))
+        else:
+            programs = program_mutants(side.function, self.spec)
+            yield from (("inputs of a program", program.name, program) for program in programs)
+
+    def _is_the_same(self, side: Side, mutant: Side) -> bool:
+        if isinstance(side, Formula) and isinstance(mutant, Formula):
+            return bool(equivalent(side, mutant, self.spec, seed=1))
+        return _agreement(self.spec, self.sizes)(side, mutant) is None
+
+
+def side_of(given: Any, spec: Mapping[str, str]) -> Side:
+    """What was given, as a formula or a program."""
+    side = read(given, spec, more=MORE_FUNCTIONS)
+    return side if isinstance(side, Formula) else Program(side)
+
+
+def typeset(side: Side, symbols: Mapping[str, str] | None, spec: Mapping[str, str]) -> str:
+    """TeX for a side; a program has its name."""
+    if isinstance(side, Formula):
+        return tex(side, symbols, spec)
+    name = side.function.__name__.strip("<>").replace("lambda", "program").replace("_", " ")
+    return rf"\text{{{name}}}"
+
+
+def case_in_words(label: str, case: tuple[str, str] | None) -> str:
+    """The words of a case; raises EquationError where it does not say what is tested, or why no more is."""
+    if case is None:
+        return ""
+    if len(case) != 2 or not all(words.strip() for words in case):
+        raise EquationError(f"The case of {label} says in two texts what is tested, and why not the whole statement.")
+    return f"{case[0]}; not in full, since {case[1]}"
 
 
 def _formula(given: Any, spec: Mapping[str, str]) -> Formula:
     """What was given, as a formula; raises ValueError for a function, which no 50 digits can be put into."""
-    side = read(given, spec)
+    side = side_of(given, spec)
     if not isinstance(side, Formula):
         raise ValueError("A limit and a case of equality are formulas or sympy objects, but this is a function.")
     return side
@@ -274,20 +356,16 @@ def excused(label: str, survivors: Sequence[tuple[str, str]], excuse: Mapping[st
     return tuple(Excused(mutant, change, " ".join(excuse[mutant].split())) for mutant, change in survivors)
 
 
-def _name(side: Side) -> str:
-    return side.text if isinstance(side, Formula) else side.__name__
-
-
 def _refusal(test: Test, a: Side, b: Side) -> str | None:
     """Why the claim fails; a side that has no value, or a shape that does not fit, is a failure too."""
     try:
         return test(a, b)
     except (ShapeError, UndefinedError) as error:
         return str(error)
-
-
-def _same_function(side: Formula, mutant: Formula, spec: Mapping[str, str]) -> bool:
-    return bool(equivalent(side, mutant, spec, seed=1))
+    except Exception as error:
+        if (isinstance(a, Program) and a.name) or (isinstance(b, Program) and b.name):
+            return str(error)  # a matrix that is singular now, and the like
+        raise
 
 
 def domains_of(sides: Iterable[Any], declared: Mapping[str, str]) -> dict[str, str]:
@@ -298,7 +376,16 @@ def domains_of(sides: Iterable[Any], declared: Mapping[str, str]) -> dict[str, s
             continue
         if hasattr(side, "free_symbols"):
             names |= {symbol.name: "pos" if symbol.is_positive else "real" for symbol in side.free_symbols}
-    return {**NOTATION, **names, **declared, **ALWAYS}
+    known = {**NOTATION, **names, **declared, **ALWAYS}
+    return {**{name: known[stem] for name, stem in _examples(sides, known).items()}, **known}
+
+
+def _examples(sides: Iterable[Any], known: Mapping[str, str]) -> dict[str, str]:
+    """The names J_1, J_2, … of several examples that occur in the sides, each with the name J that they are like."""
+    texts = [side for side in sides if isinstance(side, str)]
+    texts += [" ".join(inspect.signature(side).parameters) for side in sides if isinstance(side, FunctionType)]
+    found = (match for text in texts for match in re.finditer(r"\b(\w+)_\d+\b", text))
+    return {match[0]: match[1] for match in found if match[1] in known}
 
 
 def _at(side: Side, point: Point, changed: Mapping[str, Any] | None = None) -> np.ndarray:
@@ -307,8 +394,13 @@ def _at(side: Side, point: Point, changed: Mapping[str, Any] | None = None) -> n
         return np.asarray(side.evaluate(values), dtype=float)
     import torch
 
-    tensors = {name: torch.as_tensor(values[name]) for name in inspect.signature(side).parameters}
-    return np.asarray(side(**tensors), dtype=float)
+    values = side.change(values, _drawn_once(point))
+    return np.asarray(side.function(**{name: torch.as_tensor(values[name]) for name in side.parameters}), dtype=float)
+
+
+def _drawn_once(point: Point) -> dict[str, Any]:
+    """Values of the same inputs, always the same ones at the same sizes."""
+    return next(points(point.domains, seed=_FROZEN, sizes=(dict(point.sizes),))).values()
 
 
 def _close(left: np.ndarray, right: np.ndarray, scale: Any = 0) -> bool:

@@ -9,8 +9,8 @@ it with sympy, from matrices that the check hands to a function by name:
     exact("eq-slope", slope, "beta/2*tr((inv(S) - I_d + T(J)@H@J/beta)@D)", D="sym:d")
 
 The right side is a formula in the language of the exercises. The proof clears denominators and counts terms, see
-`gradelib.algebra`. Then every mutant of the right side is computed with 50 digits at rational points, where it must
-differ from the left side.
+`gradelib.algebra`. Then every mutant of both sides is computed with 50 digits at rational points, where it must differ
+from the other side. A left side that is a program has its inputs mutated, see `gradelib.program_mutation`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import inspect
 import time
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import mpmath
@@ -34,11 +34,13 @@ from gradelib import equations
 from gradelib.algebra import AlgebraError, Symbolic, det, inverse, is_zero, known_squares, symbols
 from gradelib.equations import Check, EquationError
 from gradelib.marker.arithmetic import describe
-from gradelib.marker.compare import DIGITS, points
+from gradelib.marker.compare import DIGITS, REJECT, points
 from gradelib.marker.domains import ALWAYS, split
 from gradelib.marker.language import Formula, Name, Node, Number, ShapeError, UndefinedError
 from gradelib.marker.mutation import mutants
 from gradelib.marker.reading import read
+from gradelib.program_mutation import Program, program_mutants
+from gradelib.typeset import SYMBOLS, symbol_of, tex
 
 __all__ = ["by_squares", "det", "exact", "expectation", "inverse", "normal_moment"]
 
@@ -62,6 +64,8 @@ def exact(
     solves: str = "",
     sizes: Sequence[Mapping[str, int]] = SIZES,
     excuse: Mapping[str, str] | None = None,
+    case: tuple[str, str] | None = None,
+    symbols: Mapping[str, str] | None = None,
     **values: Any,
 ) -> Check:
     """Prove that `left` equals the formula `right`, with a symbol for every entry, at each pair of `sizes`.
@@ -70,12 +74,14 @@ def exact(
     typeset left side as a formula. With `solves="S"` it is an equation instead: `left` must vanish once `right` stands
     in the place of `S`.
     `values` declares names: a domain as in `identity`, a sympy object for which the name stands, or a function of other
-    names that makes one at each pair of sizes. Derivatives, sums and integrals may be handed over unevaluated. Raises
-    EquationError where there is no proof, where both sides are the same expression before anything is computed, and
-    where a mutant of `right` passes as well.
+    names that makes one at each pair of sizes. `case` and `symbols` are as in `identity`. Derivatives, sums and
+    integrals may be handed over unevaluated. Raises EquationError where there is no proof, where both sides are the
+    same expression before anything is computed, and where a mutant of either side passes as well.
     """
     left = sp.Matrix(left) if isinstance(left, list) else left
-    return _check(label, "solution" if solves else "identity", (left,), right, solves, sizes, excuse, values)
+    kind = "solution" if solves else "identity"
+    claim = _Claim(label, kind, (left,), right, solves, sizes, values, symbols or {})
+    return claim.checked(excuse, case)
 
 
 def by_squares(
@@ -86,6 +92,8 @@ def by_squares(
     *,
     sizes: Sequence[Mapping[str, int]] = SIZES,
     excuse: Mapping[str, str] | None = None,
+    case: tuple[str, str] | None = None,
+    symbols: Mapping[str, str] | None = None,
     **values: Any,
 ) -> Check:
     """Prove an inequality: `larger` − `smaller` equals `certificate`, which is never negative on the face of it.
@@ -93,11 +101,10 @@ def by_squares(
     A certificate is made of squares, squared norms, positive names and numbers by sums, products and quotients. The
     two sides are formulas, or functions as in `exact`. Raises as `exact` does, and for any other certificate.
     """
-    spec = _spec((smaller, larger, certificate), values)
-    formula = _formula(label, certificate, spec)
-    if (place := _maybe_negative(formula.root, spec)) is not None:
+    claim = _Claim(label, "inequality", (larger, smaller), certificate, "", sizes, values, symbols or {})
+    if (place := _maybe_negative(claim.formula.root, claim.spec)) is not None:
         raise EquationError(f"{label}: the certificate is not seen to be positive in {Formula(place).text}.")
-    return _check(label, "inequality", (larger, smaller), certificate, "", sizes, excuse, values)
+    return claim.checked(excuse, case)
 
 
 def expectation(polynomial: Any, noise: Sequence[sp.Symbol], moment: Callable[[int], Any] | None = None) -> sp.Expr:
@@ -131,43 +138,139 @@ def normal_moment(k: int) -> sp.Integer:
 # --- the check
 
 
-def _check(
-    label: str,
-    kind: str,
-    sides: tuple[Any, ...],
-    right: Any,
-    solves: str,
-    sizes: Sequence[Mapping[str, int]],
-    excuse: Mapping[str, str] | None,
-    given: Mapping[str, Any],
-) -> Check:
-    started = time.process_time()
-    spec = _spec((*sides, right), given)
-    formula = _formula(label, right, spec)
-    domains = {name: spec[name] for name in _used(label, (*sides, formula), solves, spec, given)}
-    if all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in domains.values()):
-        sizes = sizes[:1]
-    domains |= ALWAYS  # mutants may name a size
+@dataclass(frozen=True)
+class _Claim:
+    """What is checked: the first of `sides` less the others equals `right`, or is zero where `right` is put in."""
+
+    label: str
+    kind: str
+    sides: tuple[Any, ...]
+    right: Any
+    solves: str
+    sizes: Sequence[Mapping[str, int]]
+    given: Mapping[str, Any]
+    symbols: Mapping[str, str]
+
+    @cached_property
+    def spec(self) -> dict[str, str]:
+        return _spec((*self.sides, self.right), self.given)
+
+    @cached_property
+    def formula(self) -> Formula:
+        return _formula(self.label, self.right, self.spec)
+
+    @cached_property
+    def formulas(self) -> tuple[Formula | None, ...]:
+        """The sides that are formulas, and None for those that are programs or expressions."""
+        return tuple(_formula(self.label, side, self.spec) if isinstance(side, str) else None for side in self.sides)
+
+    def checked(self, excuse: Mapping[str, str] | None, case: tuple[str, str] | None) -> Check:
+        started = time.process_time()
+        try:
+            cases = self._cases()
+            for one in cases:
+                _prove(one, self.formula)
+        except _NoProofError as error:
+            raise EquationError(f"{self.label} {error}") from None
+        except (_NoValueError, ShapeError, UndefinedError, AlgebraError) as error:
+            raise EquationError(f"{self.label}: {error}") from None
+        found = _Mutants()
+        self._spoil_the_right_side(cases, found)
+        self._spoil_the_other_sides(cases, found)
+        return Check(
+            label=self.label,
+            kind=self.kind,
+            points=_POINTS * len(cases),
+            tried=sum(found.by_side.values()),
+            same=found.same,
+            excused=equations.excused(self.label, found.survivors, excuse or {}),
+            evidence="exact",
+            sizes=tuple((one.sizes["n"], one.sizes["d"]) for one in cases if one.has_sizes),
+            seconds=round(time.process_time() - started, 2),
+            case=equations.case_in_words(self.label, case),
+            by_side=found.by_side,
+            formula=self._typeset(),
+        )
+
+    def _cases(self) -> list[_Case]:
+        domains = {
+            name: self.spec[name]
+            for name in _used(self.label, (*self.sides, self.formula), self.solves, self.spec, self.given)
+        }
+        alike = all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in domains.values())
+        made = any(isinstance(self.given.get(name), types.FunctionType) for name in domains)
+        domains |= ALWAYS  # mutants may name a size
+        sizes = self.sizes[:1] if alike and not made else self.sizes
+        return [_case(self.sides, self.formula, self.solves, size, domains, self.given) for size in sizes]
+
+    def _typeset(self) -> str:
+        sides = [self._typeset_side(side) for side in self.sides]
+        right = tex(self.formula, self.symbols, self.spec)
+        if self.solves:
+            unknown = symbol_of(self.solves, {**SYMBOLS, **self.symbols}, self.spec)
+            return rf"{sides[0]} = 0 \text{{ at }} {unknown} = {right}"
+        return " - ".join(sides) + f" = {right}"
+
+    def _typeset_side(self, side: Any) -> str:
+        """TeX for a side that may be a formula, a program, which has its name, or an expression in some symbols."""
+        if isinstance(side, str | types.FunctionType):
+            return equations.typeset(equations.side_of(side, self.spec), self.symbols, self.spec)
+        return rf"\text{{an expression in }} {', '.join(sorted(map(sp.latex, side.free_symbols)))}"
+
+    def _spoil_the_right_side(self, cases: Sequence[_Case], found: _Mutants) -> None:
+        made = [name for name in self.given if self.spec[name] == _GIVEN and name in cases[0].values]
+        kinds = {**self.spec, **{name: _kind_of(cases[0].values[name]) for name in made}}
+        place = "certificate" if len(self.sides) > 1 else "right"
+        for change, mutant in mutants(self.formula, kinds):
+            refused = any(_refuses(case, mutant) for case in cases)
+            found.note(place, mutant.text, change, refused, partial(_all_equal, cases, self.formula, mutant))
+
+    def _spoil_the_other_sides(self, cases: Sequence[_Case], found: _Mutants) -> None:
+        places = ("left",) if len(self.sides) == 1 else ("right", "left")  # the larger side comes first
+        for part, (place, side, formula) in enumerate(zip(places, self.sides, self.formulas, strict=True)):
+            if formula and not self.solves:  # a factor of an equation changes no solution
+                for change, mutant in mutants(formula, self.spec):
+                    refused = any(_refuses(case, self.formula, (part, mutant)) for case in cases)
+                    found.note(place, mutant.text, change, refused, partial(_all_equal, cases, formula, mutant))
+            elif isinstance(side, types.FunctionType):
+                for program in program_mutants(side, cases[0].domains):
+                    refused = any(_refuses(case, self.formula, (part, program)) for case in cases)
+                    found.note(
+                        place, program.name, "inputs of a program", refused, partial(_all_alike, cases, part, program)
+                    )
+
+
+@dataclass
+class _Mutants:
+    """What became of the mutants."""
+
+    by_side: dict[str, int] = field(default_factory=dict)
+    same: int = 0
+    survivors: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, place: str, text: str, change: str, refused: bool, same: Callable[[], bool]) -> None:
+        if refused:
+            self.by_side[place] = self.by_side.get(place, 0) + 1
+        elif same():
+            self.same += 1
+        else:
+            self.survivors.append((text, change))
+
+
+def _refuses(case: _Case, right: Formula, spoilt: tuple[int, Formula | Program] | None = None) -> bool:
+    """Whether a mutant is refused at one pair of sizes; having no value there is a refusal too."""
     try:
-        cases = [_case(sides, formula, solves, size, domains, given) for size in sizes]
-        for case in cases:
-            _prove(case, formula)
-    except _NoProofError as error:
-        raise EquationError(f"{label} {error}") from None
-    except (_NoValueError, ShapeError, UndefinedError, AlgebraError) as error:
-        raise EquationError(f"{label}: {error}") from None
-    tried, same, survivors = _try_mutants(cases, formula, spec, given)
-    return Check(
-        label=label,
-        kind=kind,
-        points=_POINTS * len(cases),
-        tried=tried,
-        same=same,
-        excused=equations.excused(label, survivors, excuse or {}),
-        evidence="exact",
-        sizes=tuple((case.sizes["n"], case.sizes["d"]) for case in cases if case.has_sizes),
-        seconds=round(time.process_time() - started, 2),
-    )
+        return case.clearly_differs(right, spoilt) or case.refusal(right, spoilt) is not None
+    except (_NoValueError, ShapeError, UndefinedError):
+        return True
+
+
+def _all_equal(cases: Sequence[_Case], a: Formula, b: Formula) -> bool:
+    return all(is_zero(entry, case.squares) for case in cases for entry in case.apart(a, b))
+
+
+def _all_alike(cases: Sequence[_Case], part: int, program: Program) -> bool:
+    return not any(case.tells_apart(part, program) for case in cases)
 
 
 class _NoProofError(ValueError):
@@ -191,29 +294,6 @@ def _prove(case: _Case, right: Formula) -> None:
         raise _NoProofError(f"holds at rational points with {case.where}, but this algebra has no proof of it.")
 
 
-def _try_mutants(
-    cases: Sequence[_Case], right: Formula, spec: Mapping[str, str], given: Mapping[str, Any]
-) -> tuple[int, int, list[tuple[str, str]]]:
-    """How many mutants were refused, how many are the same function, and those that pass without being it."""
-    refused, same, survivors = 0, 0, []
-    kinds = {**spec, **{name: _kind_of(cases[0].values[name]) for name in given if spec[name] == _GIVEN}}
-    for change, mutant in mutants(right, kinds):
-        if any(_refuses(case, mutant) for case in cases):
-            refused += 1
-        elif all(is_zero(entry, case.squares) for case in cases for entry in case.apart(right, mutant)):
-            same += 1
-        else:
-            survivors.append((mutant.text, change))
-    return refused, same, survivors
-
-
-def _refuses(case: _Case, mutant: Formula) -> bool:
-    try:
-        return case.refusal(mutant) is not None
-    except (_NoValueError, ShapeError, UndefinedError):
-        return True
-
-
 # --- names
 
 
@@ -224,7 +304,7 @@ def _spec(sides: Sequence[Any], given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _formula(label: str, right: Any, names: Iterable[str]) -> Formula:
-    formula = read(right, names)
+    formula = read(right, names, more=equations.MORE_FUNCTIONS)
     if not isinstance(formula, Formula):
         raise EquationError(f"{label}: the right side of an exact check is a formula, not a program.")
     return formula
@@ -237,7 +317,7 @@ def _used(
     found = {solves} - {""}
     for side in sides:
         if isinstance(side, str):
-            side = read(side, spec)
+            side = read(side, spec, more=equations.MORE_FUNCTIONS)
         if isinstance(side, Formula):
             found |= side.names
         elif isinstance(side, sp.Basic | sp.MatrixBase):
@@ -286,9 +366,16 @@ class _Case:
     sizes: Mapping[str, int]
     domains: Mapping[str, str]  # of the names that have one
     values: Mapping[str, Any]  # of all names, as the arithmetic of formulas wants them: symbols, or made of them
-    left: Any  # a sympy number, or an array of them
+    parts: tuple[Any, ...]  # of the left side: each a sympy number, or an array of them; the first less the others
     raw: Any  # the same as it was handed over, before derivatives, sums and integrals were done
     unknown: Any = None  # what stands in the left side for the name that is solved for
+
+    @cached_property
+    def left(self) -> Any:
+        first, *rest = self.parts
+        for other in rest:
+            first = first - other
+        return first
 
     @property
     def where(self) -> str:
@@ -325,13 +412,19 @@ class _Case:
 
     # --- at rational points
 
-    def refusal(self, right: Formula) -> str | None:
-        """Where the claim fails at a rational point, or None; raises where a formula has no value."""
-        for index, (place, values) in enumerate(self._points):
+    def refusal(self, right: Formula, spoilt: tuple[int, Formula | Program] | None = None) -> str | None:
+        """Where the claim fails at a rational point, or None; raises where a formula has no value.
+
+        With `spoilt` one of the parts of the left side is a mutant.
+        """
+        for index, (_, values) in enumerate(self._points):
             value = right.evaluate(values, DIGITS)
             _same_shape(self.left if self.unknown is None else self.unknown, value)
             with mpmath.workdps(DIGITS):
-                a, b = self._sides(index, place, _flat(value))
+                if self.unknown is None:
+                    a, b = self._left_at(index, spoilt), _flat(value)
+                else:
+                    a, b = self._with_unknown(self._moved(index, spoilt), _flat(value))
                 gap = max(abs(x - y) for x, y in zip(a, b, strict=True))
                 size = 1 if self.unknown is not None else max(1e-6, *map(abs, [*a, *b]))
             if not gap <= _EXACT * size:
@@ -341,14 +434,91 @@ class _Case:
                 return f"at a rational point with {self.where}, {shown}."
         return None
 
-    def _sides(self, index: int, place: Sequence[Any], value: list[Any]) -> tuple[list[Any], list[Any]]:
-        """What must be equal where the right side has the entries `value`."""
-        if self.unknown is None:
-            return self._left_at_points[index], value
+    def clearly_differs(self, right: Formula, spoilt: tuple[int, Formula | Program] | None) -> bool:
+        """Whether float64 is enough to see that formulas differ at the first point, by far more than rounding."""
+        if self.unknown is not None or (spoilt is not None and isinstance(spoilt[1], Program)):
+            return False
+        values, sides = self._first_in_float64
+        value = np.ravel(right.evaluate(values))
+        if spoilt is not None and isinstance(spoilt[1], Formula):
+            sides = [
+                np.ravel(spoilt[1].evaluate(values)) if part == spoilt[0] else side for part, side in enumerate(sides)
+            ]
+        if any(side.shape != value.shape for side in sides):
+            return False
+        left = sides[0] - sum(sides[1:])
+        size = max(1e-6, *(np.max(np.abs(side)) for side in (*sides, value)))
+        return bool(np.max(np.abs(left - value)) > REJECT * size)
+
+    @cached_property
+    def _first_in_float64(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """The values of the names at the first point, and the parts of the left side."""
+        values = {name: np.asarray(value, dtype=float)[()] for name, value in self._points[0][1].items()}
+        return values, [np.array(part, dtype=float) for part in self._parts_at_points[0]]
+
+    def tells_apart(self, part: int, program: Program) -> bool:
+        """Whether a part of the left side and its mutant differ at a rational point."""
+        rng = np.random.default_rng(_POINTS)
+        unknown = [mpmath.mpf(float(number)) for number in rng.integers(16, 160, len(self._free)) / 64]
+        for index, (place, _) in enumerate(self._points):
+            with mpmath.workdps(DIGITS):
+                a, b = (self._run(part, *where, *unknown) for where in (place, self._moved(index, (part, program))))
+                if max(abs(x - y) for x, y in zip(a, b, strict=True)) > _EXACT * max(1e-6, *map(abs, [*a, *b])):
+                    return True
+        return False
+
+    def _left_at(self, index: int, spoilt: tuple[int, Formula | Program] | None) -> list[Any]:
+        """The entries of the left side at a point, where one of its parts may be a mutant."""
+        parts = list(self._parts_at_points[index])
+        if spoilt is not None:
+            part, mutant = spoilt
+            if isinstance(mutant, Formula):
+                value = mutant.evaluate(self._points[index][1], DIGITS)
+                _same_shape(self.parts[part], value)
+                parts[part] = _flat(value)
+            else:
+                parts[part] = self._run(part, *self._moved(index, spoilt))
+        first, *rest = parts
+        for other in rest:
+            first = [x - y for x, y in zip(first, other, strict=True)]
+        return first
+
+    def _with_unknown(self, place: Sequence[Any], value: list[Any]) -> tuple[list[Any], list[Any]]:
+        """What must be equal where the right side has the entries `value`, and the left side must vanish."""
         names = _flat(self.unknown)
         found = dict(zip(names, value, strict=True))
-        left = self._run(*place, *found.values())
+        left = self._run(0, *place, *found.values())
         return [*left, *(found[name] for name in names)], [*(0 * one for one in left), *value]
+
+    def _moved(self, index: int, spoilt: tuple[int, Formula | Program] | None) -> list[Any]:
+        """The numbers for the symbols at a point, after a mutant has changed the inputs of its program."""
+        place = list(self._points[index][0])
+        if spoilt is None or isinstance(spoilt[1], Formula):
+            return place
+        known = dict(zip(self._symbols, place, strict=True))
+        other = dict(zip(self._symbols, self._frozen, strict=True))
+        inputs = {name: self._in_symbols(name, known) for name in spoilt[1].parameters if name in self.domains}
+        frozen = {name: self._in_symbols(name, other) for name in inputs}
+        changed = spoilt[1].change(inputs, frozen)
+        for name, value in changed.items():
+            if value is not inputs[name]:
+                known |= zip(self._symbols_of(name), _flat(value), strict=True)
+        return [known[symbol] for symbol in self._symbols]
+
+    def _symbols_of(self, name: str) -> list[sp.Symbol]:
+        """The symbols of which an input is made: its entries, or those of its root, or Cayley's."""
+        entries = _flat(self.values[name]) if name in self.values else _flat(self.unknown)
+        if all(isinstance(entry, sp.Symbol) for entry in entries):
+            return entries
+        free = {symbol for entry in entries for symbol in sp.sympify(entry).free_symbols}
+        return [symbol for symbol in self._symbols if symbol in free]
+
+    def _in_symbols(self, name: str, known: Mapping[sp.Symbol, Any]) -> np.ndarray:
+        """The numbers for the symbols of an input, in its own shape where they are its entries."""
+        names = self._symbols_of(name)
+        numbers = np.array([known.get(symbol, mpmath.mpf(1)) for symbol in names], dtype=object)
+        shape = np.shape(self.values.get(name, self.unknown))
+        return numbers.reshape(shape) if len(names) == int(np.prod(shape, dtype=int)) else numbers
 
     @cached_property
     def _symbols(self) -> list[sp.Symbol]:
@@ -361,6 +531,12 @@ class _Case:
         """Rational numbers for the symbols, and what the names are there, with 50 digits."""
         with mpmath.workdps(DIGITS):
             return [self._point(seed) for seed in range(_POINTS)]
+
+    @cached_property
+    def _frozen(self) -> list[Any]:
+        """Numbers for the symbols that are at no point, for what is frozen."""
+        with mpmath.workdps(DIGITS):
+            return self._point(_POINTS)[0]
 
     def _point(self, seed: int) -> tuple[list[Any], dict[str, Any]]:
         numbers: dict[Any, float] = {}
@@ -385,19 +561,23 @@ class _Case:
         return result if np.shape(value) else result[()]
 
     @cached_property
-    def _program(self) -> Callable[..., Any]:
-        free = [] if self.unknown is None else list(dict.fromkeys(_flat(self.unknown)))
-        return sp.lambdify([*self._symbols, *free], _flat(self.left), modules="mpmath", cse=True)
+    def _free(self) -> list[sp.Symbol]:
+        return list(dict.fromkeys(_flat(self.unknown)))
 
-    def _run(self, *numbers: Any) -> list[Any]:
+    @cached_property
+    def _programs(self) -> list[Callable[..., Any]]:
+        free = [*self._symbols, *self._free]
+        return [sp.lambdify(free, _flat(part), modules="mpmath", cse=True) for part in self.parts]
+
+    def _run(self, part: int, *numbers: Any) -> list[Any]:
         try:
-            return [mpmath.mpf(entry) for entry in self._program(*numbers)]
+            return [mpmath.mpf(entry) for entry in self._programs[part](*numbers)]
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
             raise _NoValueError(f"the left side has no real value at a point with {self.where}.") from None
 
     @cached_property
-    def _left_at_points(self) -> list[list[Any]]:
-        return [self._run(*place) for place, _ in self._points]
+    def _parts_at_points(self) -> list[list[list[Any]]]:
+        return [[self._run(part, *place) for part in range(len(self.parts))] for place, _ in self._points]
 
 
 def _case(
@@ -422,12 +602,10 @@ def _case(
             names.setdefault(node, sp.Symbol(f"unknown_{len(names)}", real=True))
     lift = Symbolic().lift
     values = {name: lift(value.xreplace(names)) for name, value in objects.items()}
-    left, *rest = (lift(side.xreplace(names)) for side in done)
-    for other in rest:
-        left = left - other
-    alone = not rest and not solves and not raw[0].has(*_UNDONE) and not _derives(sides[0])
+    parts = tuple(lift(side.xreplace(names)) for side in done)
+    alone = len(parts) == 1 and not solves and not raw[0].has(*_UNDONE) and not _derives(sides[0])
     unknown = values.pop(solves) if solves else None
-    return _Case(sizes, free, values, left, lift(raw[0]) if alone else None, unknown)
+    return _Case(sizes, free, values, parts, lift(raw[0]) if alone else None, unknown)
 
 
 def _given(value: Any, objects: Mapping[str, Any]) -> Any:

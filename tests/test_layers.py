@@ -19,7 +19,7 @@ ROOMS = {
     "exercises": {"exercises"},
     "mathematics": {"likelihoods", "posteriors", "geometry", "objectives", "networks"},
     "models": {"datasets", "optimisers", "training", "evaluation"},
-    "evidence": {"equations", "exact", "algebra", "claims", "mime_renderer"},
+    "evidence": {"equations", "exact", "algebra", "program_mutation", "typeset", "claims", "mime_renderer"},
     "figures": {"figures"},
     "experiments": {"experiments"},
     "classroom": {"classroom"},

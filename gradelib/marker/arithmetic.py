@@ -44,8 +44,8 @@ class Arithmetic:
         """Apply an operator or function; raises `ShapeError` or `UndefinedError`."""
         if op in FUNCTIONS:
             result = self._function(op, args[0])
-        elif op == "dot":
-            result = self.dot(*args)
+        elif op in ("dot", "max"):
+            result = getattr(self, op)(*args)
         elif op == "neg":
             result = -args[0]
         elif op == "[]":
@@ -150,6 +150,11 @@ class Arithmetic:
 
     def abs(self, x: Any) -> Any:
         return abs(x)
+
+    def max(self, a: Any, b: Any) -> Any:
+        """The larger of two numbers, or of the entries at each place."""
+        _fit_entrywise(a, b, "compare")
+        return (a + b + abs(a - b)) / 2
 
     def square(self, x: Any) -> Any:
         return x * x

@@ -86,7 +86,7 @@ def _drops(node: Node, domains: Mapping[str, str]) -> Iterator[Rewrite]:
     if node.op in ("+", "-"):
         yield "dropped term", left
         yield "dropped term", node.args[1] if node.op == "+" else Op("neg", (node.args[1],))
-    elif node.op in ("*", "@"):
+    elif node.op in ("*", "@", "max"):
         yield "dropped factor", left
         yield "dropped factor", node.args[1]
     elif node.op in ("/", "**"):

@@ -59,15 +59,16 @@ _BELL_TO_FORM_FEED = "\a\b\v\f"  # what Python makes of \alpha, \beta, \vec, \fr
 _LOST_BACKSLASH = re.compile("|".join(f"{sign}(?:{rest})" for sign, rest in LANGUAGE["lost_backslashes"].items()))
 
 
-def parse(text: str, names: Iterable[str] | None = None) -> Formula:
+def parse(text: str, names: Iterable[str] | None = None, *, more: Iterable[str] = ()) -> Formula:
     """Read a formula; with `names`, only these inputs may occur in it.
 
+    `more` names functions of two arguments that the arithmetic has and answers have not, such as `max`.
     Raises `UnreadableError` with one sentence that says what to change.
     """
     known = None if names is None else sorted({*names})
     plain = ascii_text(text)
     try:
-        formula = Formula(_Parser(plain, known).formula())
+        formula = Formula(_Parser(plain, known, more=more).formula())
         limit_nodes(formula.root)
     except UnreadableError as error:
         if _LOST_BACKSLASH.search(text):
@@ -192,8 +193,15 @@ def _refuse_unmatched(tokens: list[_Token]) -> None:
 class _Parser:
     """Reads one text. With `products` it notes where an operator is missing, and goes on as if it stood there."""
 
-    def __init__(self, text: str, known: list[str] | None, products: list[tuple[int, str]] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        known: list[str] | None,
+        products: list[tuple[int, str]] | None = None,
+        more: Iterable[str] = (),
+    ) -> None:
         self.text, self.known, self.products = text, known, products
+        self.binary = {*LANGUAGE["binary"], *more}
         self.tokens = _tokens(text)
         self.place = self.depth = 0
 
@@ -402,8 +410,8 @@ class _Parser:
             if isinstance(arguments[0], Name):
                 return known_name(f"I_{arguments[0].name}", self.known)
             raise UnreadableError("name_near", name=shown(f"{name}(…)"), near=phrase("identities"))
-        if name in FUNCTIONS or name in LANGUAGE["binary"]:
-            self._expect(name, arguments, 2 if name in LANGUAGE["binary"] else 1)
+        if name in FUNCTIONS or name in self.binary:
+            self._expect(name, arguments, 2 if name in self.binary else 1)
             return Op(name, tuple(arguments))
         if name in _DEFINITIONS:
             body = _definition(name)

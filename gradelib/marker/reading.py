@@ -92,12 +92,15 @@ def outside_names(function: object) -> frozenset[str]:
     return frozenset({*loads, *code.co_freevars})
 
 
-def read(answer: object, names: Iterable[str]) -> Formula | Callable[..., Any]:
-    """The answer as a formula in `names`, or as the function it is; raises `UnreadableError` with one sentence."""
+def read(answer: object, names: Iterable[str], *, more: Iterable[str] = ()) -> Formula | Callable[..., Any]:
+    """The answer as a formula in `names`, or as the function it is; raises `UnreadableError` with one sentence.
+
+    A text may use the functions that `more` names, see `parse`.
+    """
     known = sorted(names)
     answer = _taken_out(answer)
     if type(answer) is str:
-        return parse(answer, known)
+        return parse(answer, known, more=more)
     node = _from_numbers(answer)
     if node is None:
         node = _from_sympy(answer, known)

@@ -67,6 +67,12 @@ from gradelib.equations import identity
 for factor in (1, 2):
     display(identity("eq-third", f"{factor}*beta/beta", f"{factor}"))
 ```
+
+$$ e = 2 $$ (eq-fourth)
+
+```{code-cell}
+identity("eq-fourth", "2*beta/beta", "2", case=("one β", "there are many"))
+```
 """
 REPORT = "# Report\n\n```{equation-report} exceptions.yml\n```\n"
 EXCEPTIONS = """\
@@ -214,12 +220,14 @@ def test_stored_pages_hold_data_alone(root):
 def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
     report = page(root, "report")
     rows = {row.td.text: row for row in report.select("table.gl-equations tbody tr")}
-    assert list(rows) == ["(1.1) first", "(1.2) second", "(2.1) third"]
+    assert list(rows) == ["(1.1) first", "(1.2) second", "(2.1) third", "(2.2) fourth"]
     links = [a["href"] for a in rows["(1.2) second"].select("a")]
     assert links == ["01-first.html#equation-eq-second", "01-first.html#check-eq-second"]
-    tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:])
+    tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:7])
     assert excused == 3
     assert tried == refused + same + excused
+    shown = [math.get_text() for math in rows["(1.2) second"].find_all("annotation")]
+    assert shown == [r"b \ge 0", r"0 \le m"]  # the equation, and what was computed
     survivors = [[cell.text for cell in row.select("td")] for row in report.select("table.gl-survivors tbody tr")]
     assert ["(1.2)", "inequality", "1/2*m", "a < factor"] in survivors
     assert len(survivors) == 3
@@ -231,6 +239,9 @@ def test_the_report_says_which_kind_of_evidence_there_is_and_why(root):
     assert [line.split()[0] for line in told[2:4]] == ["1", "2"]
     assert "proved with a symbol for every entry" in told[2]
     assert "checked with numbers only" in told[3]
+    assert told[4].startswith("1 are checked in a case only")
+    [case] = report.select(".gl-cases tbody tr")
+    assert case.find_all("td")[1].text.strip() == "one β; not in full, since there are many"
     numbers, part = (
         [row.text.split("\n") for row in one.select("tbody tr")] for one in report.select(".gl-exceptions")
     )
@@ -244,9 +255,9 @@ def test_the_report_says_which_kind_of_evidence_there_is_and_why(root):
 def test_the_report_stands_as_json_beside_the_page(root):
     data = json.loads((root / "_build/html/book/report.json").read_text())
     totals = data["totals"]
-    assert (totals["labelled"], totals["checked"], totals["effective"], totals["excused"]) == (3, 3, 3, 3)
+    assert (totals["labelled"], totals["checked"], totals["effective"], totals["excused"]) == (4, 4, 4, 3)
     assert totals["tried"] == sum(chapter["totals"]["tried"] for chapter in data["chapters"])
-    assert [e["number"] for chapter in data["chapters"] for e in chapter["equations"]] == ["1.1", "1.2", "2.1"]
+    assert [e["number"] for chapter in data["chapters"] for e in chapter["equations"]] == ["1.1", "1.2", "2.1", "2.2"]
     assert data["chapters"][0]["equations"][1]["checks"][0]["survivors"][0]["reason"]
     assert page(root, "report").find("a", href="report.json")
 
@@ -316,8 +327,8 @@ FAULTS = {
     "We saw {evidence:claim}`nothing`.": "no cell shows the claim nothing",
     "By {evidence:check}`eq-alone`.": "no cell shows a check of eq-alone",
     "\\begin{equation}\nx = 1\n\\end{equation}": "a numbered equation without a label",
-    '$$ e = 1 $$ (eq-idle)\n\n```{code-cell}\nidentity("eq-idle", lambda beta: beta, lambda beta: 1 * beta)\n```': (
-        "the check of eq-idle could not fail, since it has no formula to vary"
+    '$$ e = 1 $$ (eq-idle)\n\n```{code-cell}\nidentity("eq-idle", lambda: 1.0, lambda: 1.0)\n```': (
+        "the check of eq-idle could not fail, since it has nothing to vary"
     ),
     '$$ f = 1 $$ (eq-unseen)\n\n```{code-cell}\nidentity("eq-unseen", "beta", "beta")\nx = 1\n```': (
         "no check of eq-unseen"
@@ -335,7 +346,7 @@ def test_each_fault_is_named_until_it_is_mended(root):
     expected = [*FAULTS.values(), "no cell shows a check of eq-third"]
     new = ("eq-alone", "eq-changed", "eq-idle", "eq-unseen")
     expected += [f"{label} has no exact check, and no reason why" for label in new]
-    expected += ["eq-third has an exact check, or is no equation; it needs no reason"]
+    expected += ["eq-third has an exact check or a case, or is no equation; it needs no reason"]
     for again in (False, True):  # the second build reads nothing anew, and must be as red
         built = build(root)
         warnings = [line for line in built.stderr.splitlines() if " WARNING: " in line]
@@ -348,10 +359,10 @@ def test_each_fault_is_named_until_it_is_mended(root):
     built = build(root)
     assert built.returncode == 0, built.stderr
     data = json.loads((root / "_build/html/book/report.json").read_text())
-    assert data["totals"]["labelled"] == 3
+    assert data["totals"]["labelled"] == 4
     assert len(data["chapters"][1]["equations"][0]["checks"]) == 3
     links = page(root, "report").select("table.gl-equations")[1].select("tbody a")
-    assert len(links) == 4  # the report follows the chapter: an equation and three checks
+    assert len(links) == 6  # the report follows the chapter: an equation and three checks, another and its case
     assert page(root, "02-second").find(id="check-eq-third-3")
 
 

@@ -13,7 +13,7 @@ import sympy as sp
 import torch
 
 from gradelib import posteriors
-from gradelib.equations import NO_FORMULA, EquationError, Excused, definition, identity, inequality, limit
+from gradelib.equations import EquationError, Excused, average, definition, identity, inequality, limit
 from gradelib.records import MIME_TYPE
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -128,7 +128,6 @@ def test_an_excuse_lets_a_survivor_live_and_is_named():
         ({}, "also passes for .*: it proves too little"),
         ({**FACTORS, "3*tr(S)": "why not"}, r"excuses 3\*tr\(S\), which does not survive"),
         (dict.fromkeys(FACTORS, " "), "without a reason"),
-        ({**FACTORS, NO_FORMULA: "there is one"}, "excuses no formula, which does not survive"),
     ],
 )
 def test_an_excuse_that_excuses_nothing_is_refused(excuse, says):
@@ -136,13 +135,79 @@ def test_an_excuse_that_excuses_nothing_is_refused(excuse, says):
         weak(excuse)
 
 
-def test_a_check_of_two_programs_can_say_why_nothing_is_spoilt():
+# --- programs
+
+
+def test_the_inputs_of_two_programs_are_spoilt():
     def half(beta):
         return beta / 2
 
-    result = identity("eq-test", half, half, excuse={NO_FORMULA: "both sides are programs"})
-    assert result.excused == (Excused(NO_FORMULA, "none", "both sides are programs"),)
-    assert str(result) == "✓ eq-test · identity at 6 points · no formula to vary"
+    result = identity("eq-test", half, half)
+    assert str(result) == "✓ eq-test · identity at 6 points · 2 wrong variants refused"
+    assert result.by_side == {"left": 1, "right": 1}
+
+
+def test_an_input_that_does_not_count_is_told_apart_from_one_that_the_check_overlooks():
+    assert definition("eq-test", "tr(S)", lambda S, beta: torch.trace(S)).same == 1  # β is no part of it
+    with pytest.raises(EquationError, match=r"also passes for beta frozen \(inputs of a program\)"):
+        inequality("eq-weak", lambda h, beta: h @ h / (1 + beta), "norm2(h)", equal_at={"h": "0*h"})
+
+
+def test_a_batch_that_is_reduced_to_one_is_refused():
+    result = definition("eq-test", "frob2(J)/n", lambda J: J.square().sum(1).mean())
+    assert result.by_side["right"] == 2  # J frozen, and J reduced to its first row
+    with pytest.raises(EquationError, match="eq-wrong does not hold"):
+        definition("eq-wrong", "frob2(J)/n", lambda J: J[0].square().sum())
+
+
+def test_an_input_in_the_place_of_its_like_is_refused():
+    with pytest.raises(EquationError, match="eq-wrong does not hold"):
+        definition("eq-wrong", "norm2(x) + norm2(g)", lambda x, g: 2 * x @ x)
+    assert definition("eq-test", "norm2(x) + norm2(g)", lambda x, g: x @ x + g @ g).by_side["right"] == 5
+
+
+# --- the language of equations
+
+
+def test_the_larger_of_two():
+    assert definition("eq-test", "max(0, 1 - beta)", lambda beta: (1 - beta).clamp(min=0)).tried > 10
+    with pytest.raises(EquationError, match="eq-wrong does not hold"):  # the case of a positive second argument
+        definition("eq-wrong", "max(0, 1 - beta)", lambda beta: 1 - beta)
+
+
+def test_averages_over_several_examples():
+    assert average("tr(J@T(J)) + n", "J", over=2) == "((tr(J_1@T(J_1)) + n) + (tr(J_2@T(J_2)) + n))/2"
+
+    def mean_length(h_1, h_2, h_3):
+        return torch.stack([h_1, h_2, h_3]).square().sum(1).mean()
+
+    assert definition("eq-test", average("norm2(h)", "h"), mean_length).tried > 30
+    with pytest.raises(EquationError, match="eq-wrong does not hold"):
+        definition("eq-wrong", average("norm2(h)", "h"), lambda h_1, h_2, h_3: h_1 @ h_1)
+
+
+# --- cases
+
+
+def test_a_case_says_what_and_why():
+    result = identity("eq-test", "beta", "beta", case=("one number", "there are too many"))
+    words = "✓ eq-test · a case: one number; not in full, since there are too many · identity at 6 points"
+    assert str(result).startswith(words)
+    for bad in (("one number",), ("one number", " ")):
+        with pytest.raises(EquationError, match="says in two texts what is tested, and why not the whole"):
+            identity("eq-test", "beta", "beta", case=bad)
+
+
+# --- typesetting
+
+
+def test_what_is_computed_is_typeset():
+    result = identity("eq-test", OPTIMUM, "beta*inv(beta*I_d - T(J)@H@J)")
+    assert result.formula.startswith(r"\left(I - \frac{J^\top\,H\,J}{\beta}\right)^{-1} = \beta\,")
+    named = definition("eq-test", "beta/(beta + m)", lambda beta, m: beta / (beta + m), m="pos", symbols={"m": r"\mu"})
+    assert named.formula == r"\frac{\beta}{\beta + \mu} = \text{program}"
+    low = inequality("eq-test", "1/diag(S)", "diag(inv(S))", equal_at={"S": "beta*I_d"}, symbols={"S": "P"})
+    assert low.formula == r"\frac{1}{\operatorname{diag}(P)} \le \operatorname{diag}(P^{-1})"
 
 
 # --- records

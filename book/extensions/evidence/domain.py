@@ -56,17 +56,19 @@ class EvidenceDomain(Domain):
     dangling_warnings = {"check": "no cell shows a check of %(target)s", "claim": "no cell shows the claim %(target)s"}
     initial_data = {
         "equations": {},  # the labels of a page, in order, with their lines
+        "tex": {},  # the equations themselves, by page and label
         "records": {},  # its checks and claims, in order
         "rows": {},  # the names of the evidence in the rows of its ledger
         "reports": {},  # the pages that have a report
     }
-    data_version = 1
+    data_version = 2
 
     # --- reading
 
     def process_doc(self, env: BuildEnvironment, docname: str, document: nodes.document) -> None:
         for equation in document.findall(is_labelled_equation):
             self.equations.setdefault(docname, {})[equation["label"]] = equation.line
+            self.data["tex"].setdefault(docname, {})[equation["label"]] = equation.astext()
         for cell in document.findall(is_code_cell):
             for shown in cell.findall(record):
                 cell["ids"].append(self.note_record(docname, shown, cell.line))
@@ -188,7 +190,7 @@ class EvidenceDomain(Domain):
                 elif not checks:
                     yield (docname, line), f"no check of {label}: a cell on this page must end in one, or display one"
                 elif not tried(checks) and not any(check.data["excused"] for check in checks):
-                    yield (docname, line), f"the check of {label} could not fail, since it has no formula to vary"
+                    yield (docname, line), f"the check of {label} could not fail, since it has nothing to vary"
         known = {label for equations in self.equations.values() for label in equations}
         for check in self.records("check"):
             if check.name not in known:
@@ -216,6 +218,17 @@ def has_outputs(app: Sphinx) -> bool:
 def tried(checks: Iterable[Record]) -> int:
     """How many wrong variants the checks refused."""
     return sum(check.data["tried"] for check in checks)
+
+
+def kind_of(check: Record) -> str:
+    """Whether a check is "exact", "numeric", or of a "case" only."""
+    return "case" if check.data["case"] else check.data["evidence"]
+
+
+def kind_of_equation(checks: Iterable[Record]) -> str:
+    """The best kind among the checks of an equation."""
+    kinds = set(map(kind_of, checks))
+    return next(kind for kind in ("exact", "numeric", "case") if kind in kinds)
 
 
 def is_labelled_equation(node: nodes.Node) -> bool:

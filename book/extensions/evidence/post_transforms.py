@@ -8,9 +8,11 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
-from book.extensions.evidence.domain import domain, is_labelled_equation
+from book.extensions.evidence.domain import domain, is_labelled_equation, kind_of_equation
 from book.extensions.evidence.nodes import checked_equation, spoken, spoken_reference
 from gradelib.mime_renderer import record
+
+HOW = {"exact": "proved", "numeric": "checked", "case": "checked in a case"}
 
 
 class RecordLinks(SphinxPostTransform):
@@ -47,7 +49,7 @@ class Badges(SphinxPostTransform):
         for equation in list(self.document.findall(is_labelled_equation)):
             if checks := evidence.records("check", equation["label"], here):
                 number = evidence.link_to_equation(here, equation["label"]).astext()
-                how = "proved" if any(check.data["evidence"] == "exact" for check in checks) else "checked"
+                how = HOW[kind_of_equation(checks)]
                 label = f"Equation {number} is {how}: go to the check"
                 badge = spoken_reference("", "✓", refid=checks[0].anchor, label=label, classes=["gl-badge"])
                 parent = equation.parent

@@ -15,27 +15,47 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from book.extensions.evidence.domain import EvidenceDomain, Record, domain, has_outputs, tried
+from book.extensions.evidence.domain import (
+    EvidenceDomain,
+    Record,
+    domain,
+    has_outputs,
+    kind_of,
+    kind_of_equation,
+    tried,
+)
 from book.extensions.evidence.nodes import paragraph, table
 from gradelib._files import write_atomically
-from gradelib.equations import NO_FORMULA
 
 LOGGER = logging.getLogger(__name__)
 EXCEPTIONS = {
     "numbers": ("Checked with numbers only", "Why there is no exact check"),
     "part": ("Proved in part", "What the exact check proves"),
 }
-HEAD = ["Equation", "Checked as", "Points", "Wrong variants", "Refused", "Same", "Excused"]
+KINDS = ("exact", "numeric", "case")
+SIDES = ("left", "right", "certificate")
+HEAD = [
+    "Equation",
+    "Checked as",
+    "Points",
+    "Wrong variants",
+    "Refused",
+    "Same",
+    "Excused",
+    "The equation",
+    "What was computed",
+]
 SUMMARY = {
     "labelled": "equations have a number",
     "checked": "of them have a check",
     "exact": "are proved with a symbol for every entry, some in a part named below; {exact_seconds:.0f} s for all",
     "numeric": "are checked with numbers only; {numeric_seconds:.0f} s for all checks with numbers",
+    "case": "are checked in a case only, which is named below; {case_seconds:.0f} s for all",
     "effective": "have a check that refused a wrong variant",
     "checks": "checks in all",
     "points": "random points at which both sides were computed",
     "tried": "spoilt variants tried",
-    "refused": "of them refused",
+    "refused": "of them refused: {left} of a left side, {right} of a right side, {certificate} of a sum of squares",
     "same": "were the same function, differently written",
     "excused": "passed, and are excused below",
 }
@@ -71,13 +91,13 @@ class EquationReport(SphinxDirective):
 
 
 def is_exact(check: Record) -> bool:
-    return check.data["evidence"] == "exact"
+    return kind_of(check) == "exact"
 
 
 def count(checks: Iterable[Record]) -> dict[str, int]:
     """Points and wrong variants of some checks; `tried` is the sum of what was refused, the same, and excused."""
     checks = list(checks)
-    excused = sum(e["mutant"] != NO_FORMULA for check in checks for e in check.data["excused"])
+    excused = sum(len(check.data["excused"]) for check in checks)
     refused, same, points = tried(checks), *(sum(check.data[key] for check in checks) for key in ("same", "points"))
     return {"points": points, "tried": refused + same + excused, "refused": refused, "same": same, "excused": excused}
 
@@ -87,14 +107,14 @@ def totals(evidence: EvidenceDomain, pages: Iterable[str]) -> dict[str, float]:
     pages = list(pages)
     equations = [evidence.records("check", label, page) for page in pages for label in evidence.equations[page]]
     checks = [check for page in pages for check in evidence.records("check", docname=page)]
-    exact = sum(any(map(is_exact, found)) for found in equations)
+    kinds = [kind_of_equation(found) for found in equations if found]
+    seconds = {kind: sum(check.data["seconds"] for check in checks if kind_of(check) == kind) for kind in KINDS}
     return {
         "labelled": len(equations),
-        "checked": sum(bool(found) for found in equations),
-        "exact": exact,
-        "numeric": sum(bool(found) for found in equations) - exact,
-        "exact_seconds": round(sum(check.data["seconds"] for check in checks if is_exact(check)), 1),
-        "numeric_seconds": round(sum(check.data["seconds"] for check in checks if not is_exact(check)), 1),
+        "checked": len(kinds),
+        **{kind: kinds.count(kind) for kind in KINDS},
+        **{f"{kind}_seconds": round(spent, 1) for kind, spent in seconds.items()},
+        **{side: sum(check.data["by_side"].get(side, 0) for check in checks) for side in SIDES},
         "effective": sum(bool(tried(found)) for found in equations),
         "checks": len(checks),
         **count(checks),
@@ -120,7 +140,7 @@ class ReportTables(SphinxPostTransform):
         chapters = [block for page in sorted(evidence.equations) for block in self.chapter(here, page)]
         file = f"{Path(here).name}.json"
         machines = paragraph("The same for machines: ", nodes.reference("", file, internal=True, refuri=file), ".")
-        lists = [*self.exceptions(here, exceptions), *self.survivors(here)]
+        lists = [*self.cases(here), *self.exceptions(here, exceptions), *self.survivors(here)]
         return [summary(totals(evidence, evidence.equations)), machines, *lists, *chapters]
 
     def exceptions(self, here: str, exceptions: dict[str, dict[str, str]]) -> list[nodes.Node]:
@@ -130,9 +150,11 @@ class ReportTables(SphinxPostTransform):
         evidence = domain(self.env)
         labels = {label for found in evidence.equations.values() for label in found if label.startswith("eq-")}
         exact = {check.name for check in evidence.records("check") if is_exact(check)}
+        cases = {label for found in evidence.equations.values() for label in found if self.is_case(label)}
+        numbers = labels - exact - cases
         wrong = {
-            "has no exact check, and no reason why": labels - exact - set(exceptions["numbers"]),
-            "has an exact check, or is no equation; it needs no reason": set(exceptions["numbers"]) - (labels - exact),
+            "has no exact check, and no reason why": numbers - set(exceptions["numbers"]),
+            "has an exact check or a case, or is no equation; it needs no reason": set(exceptions["numbers"]) - numbers,
             "has no exact check that could be one of a part": set(exceptions["part"]) - exact,
         }
         if has_outputs(self.app):
@@ -147,6 +169,24 @@ class ReportTables(SphinxPostTransform):
             rows = [[self.numbered(here, label), [nodes.Text(reason)]] for label, reason in told]
             blocks += [heading(key, nodes.Text(title)), table(["Equation", head], rows, kind="gl-exceptions")]
         return blocks
+
+    def is_case(self, label: str) -> bool:
+        checks = domain(self.env).records("check", label)
+        return bool(checks) and kind_of_equation(checks) == "case"
+
+    def cases(self, here: str) -> list[nodes.Node]:
+        """Which equations are checked in a case only: what it is, and why there is no more."""
+        evidence = domain(self.env)
+        rows = [
+            [self.numbered(here, label), [nodes.Text(evidence.records("check", label)[0].data["case"])]]
+            for _, found in sorted(evidence.equations.items())
+            for label in found
+            if self.is_case(label)
+        ]
+        if not rows:
+            return []
+        body = table(["Equation", "What is tested, and why not the whole"], rows, kind="gl-cases")
+        return [heading("cases", nodes.Text("Checked in a case only")), body]
 
     def survivors(self, here: str) -> list[nodes.Node]:
         """Every spoilt variant that passed, with the reason why it may."""
@@ -175,14 +215,17 @@ class ReportTables(SphinxPostTransform):
         checks = evidence.records("check", label, page)
         links = [part for check in checks for part in (nodes.Text(", "), self.link(here, check))][1:]
         counted = [[nodes.Text(str(number))] for number in count(checks).values()]
-        return [self.numbered(here, label), links or [nodes.Text("not checked")], *counted]
+        stands = [formula(evidence.data["tex"][page][label])]
+        computed = [part for check in checks for part in (nodes.Text(" "), formula(check.data["formula"]))][1:]
+        return [self.numbered(here, label), links or [nodes.Text("not checked")], *counted, stands, computed]
 
     def numbered(self, here: str, label: str) -> list[nodes.Node]:
         words = nodes.Text(" " + label.removeprefix("eq-").replace("-", " "))
         return [domain(self.env).link_to_equation(here, label), words]
 
     def link(self, here: str, check: Record) -> nodes.reference:
-        kind = f"exact {check.data['kind']}" if is_exact(check) else check.data["kind"]
+        kind = f"exact {check.data['kind']}" if check.data["evidence"] == "exact" else check.data["kind"]
+        kind += ", a case" if check.data["case"] else ""
         return make_refnode(self.app.builder, here, check.docname, check.anchor, nodes.Text(kind))
 
 
@@ -191,6 +234,14 @@ def summary(sums: dict[str, float]) -> nodes.bullet_list:
     told = {key: said.format(**sums) for key, said in SUMMARY.items() if sums[key] or key != "exact"}
     lines = [paragraph(nodes.strong("", f"{sums[key]:,}".replace(",", " ")), f" {said}") for key, said in told.items()]
     return nodes.bullet_list("", *(nodes.list_item("", line) for line in lines), classes=["gl-totals"])
+
+
+def formula(tex: str) -> nodes.math:
+    """TeX within a line; rows of an equation stand below each other."""
+    rows = [part.strip() for part in tex.split("\n\n") if part.strip()]
+    joined = r" \\ ".join(rows)
+    text = rf"\begin{{aligned}}{joined}\end{{aligned}}" if "&" in joined or r"\\" in joined else joined
+    return nodes.math(text, text)
 
 
 def heading(name: str, title: nodes.Node) -> nodes.rubric:
@@ -237,5 +288,5 @@ def as_data(app: Sphinx, evidence: EvidenceDomain) -> dict[str, Any]:
 
 
 def _check(check: Record) -> dict[str, Any]:
-    facts = {key: check.data[key] for key in ("kind", "evidence", "sizes", "seconds")}
+    facts = {key: check.data[key] for key in ("kind", "evidence", "case", "sizes", "seconds", "by_side", "formula")}
     return {**facts, "anchor": check.anchor, **count([check]), "survivors": check.data["excused"]}
