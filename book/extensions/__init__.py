@@ -22,6 +22,7 @@ PARTS = (
     "page.style_sheet",
     "page.pruning",
     "evidence",
+    "exercises",
     "page.tooltips",
     "page.previews",
     "page.reading_time",
