@@ -1,0 +1,85 @@
+"""Wrong programs and wrong equations that an earlier, weaker check of a chapter let pass: each is refused now.
+
+Each row names the cell of a check by a text in it, and what makes it wrong.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chapter_cells import run_cell
+
+from gradelib.equations import EquationError
+
+WRONG = {
+    "the best decoder where more eigenvalues are above β": (
+        "01",
+        '"eq-linear-optimum"',
+        {"beta / (1 + l)": "beta * (1 + l)", "beta/(1 + l)": "beta*(1 + l)"},
+    ),
+    "a decoder that nobody improved": ("01", '"eq-linear-optimum"', {"    descent.step(step)\n": ""}),
+    "a posterior that is pushed without its mean": (
+        "03",
+        '"eq-rotated-covariance", "R@h"',
+        {"return z + covariance @ torch.func.grad(log_density)(z), covariance": "return h, covariance"},
+    ),
+    "another radius": ("04", "r=2 * sp.sqrt(p2 / p4)", {"r=2 * sp.sqrt(p2 / p4)": "r=sp.sqrt(p2 / p4)"}),
+    "another infinite branch": ("04", '"eq-no-average", "2*c"', {'"2*c"': '"3*c"'}),
+    "a pair of points on one side": ("04", '"eq-control-variate"', {"(h - u, p / 2)": "(h + u, p / 2)"}),
+    "the curvature of a curve that only turns": (
+        "05",
+        '"eq-residual-curvature"',
+        {"sp.sqrt(across(c, J).dot(across(c, J))) / J.dot(J)": "sp.sqrt(c.dot(c)) / J.dot(J)"},
+    ),
+    "equality at multiples of the identity alone": (
+        "06",
+        '"eq-marginal", "1/diag(S)"',
+        {'"diag(inv(S))"': '"diag(inv(S)) + (frob2(S) - tr(S)**2/d)"'},
+    ),
+    "a cost that ignores the size of the blocks": (
+        "07",
+        "price(two_blocks(V, S, J), len(V))",
+        {"price(two_blocks(V, S, J), len(V))": "price(two_blocks(V, S, J), 1)"},
+    ),
+    "the bound of the isotropic family": (
+        "07",
+        '"eq-hadamard-gap"',
+        {'"sum(log(diag(S)))"': '"d*log(tr(S)/d)"'},
+    ),
+    "a length with one metric for the whole curve": (
+        "07",
+        '"eq-length", "a*',
+        {"geometry.jacobian(g, codes)": "geometry.jacobian(g, codes[:1].expand_as(codes))"},
+    ),
+    "the bound of two latents for three": (
+        "09",
+        '"d*log(1 + tr(S)/(d*beta))"',
+        {'"d*log(1 + tr(S)/(d*beta))"': '"2*log(1 + tr(S)/(2*beta))"'},
+    ),
+    "a highest sum that nobody looked for": (
+        "10",
+        '"eq-crowding"',
+        {"highest_sum(J, beta**4)": "torch.ones(()) + 0 * beta"},
+    ),
+    "one covariance for all clouds": ("11", '"eq-aggregate"', {"(S + V)/2": "S"}),
+    "a fitted prior without the spread of the codes": (
+        "11",
+        '"eq-mismatch"',
+        {"(S + h[:, :, None] * h[:, None, :]).mean(0) - torch.outer(m, m)": "S.mean(0)"},
+    ),
+    "one noise for all pixels": ("12", '"eq-denoising"', {"s * A * e -": "s * A * sp.Matrix([e[0]] * len(e)) -"}),
+    "a share below zero, RAE": ("12", "kept_by_rae,", {"max(0, 1 - sqrt(beta/lam))": "1 - sqrt(beta/lam)"}),
+    "a share below zero, VAE": ("12", "kept_by_the_vae,", {"max(0, 1 - beta/lam)": "1 - beta/lam"}),
+    "a share below zero, tied": ("12", '"max(0, 1 - gamma', {"max(0, 1 - gamma/(2*lam))": "1 - gamma/(2*lam)"}),
+}
+
+
+@pytest.mark.parametrize(("chapter", "cell", "changes"), WRONG.values(), ids=list(WRONG))
+def test_what_an_earlier_check_let_pass_is_refused(chapter, cell, changes):
+    with pytest.raises(EquationError, match="does not hold"):
+        run_cell(chapter, cell, changes)
+
+
+def test_the_same_cell_passes_as_it_stands():
+    assert run_cell("07", '"eq-hadamard-gap"', {}).tried > 20
+    with pytest.raises(AssertionError, match="no cell has 'nothing like it'"):
+        run_cell("07", '"eq-hadamard-gap"', {"nothing like it": ""})
