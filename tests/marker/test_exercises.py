@@ -45,7 +45,7 @@ def name_of(value: object) -> str:
 
 @pytest.mark.parametrize(("exercise", "form"), RIGHT, ids=name_of)
 def test_each_right_form_is_right_at_ten_seeds(exercise: Exercise, form: object) -> None:
-    assert check(exercise.id, form), check(exercise.id, form)
+    assert mark(exercise, form), mark(exercise, form)
     for seed in SEEDS:
         if isinstance(form, str):
             assert equivalent(parse(form, exercise.names), exercise.formula, exercise.inputs, seed=seed)
@@ -55,7 +55,7 @@ def test_each_right_form_is_right_at_ten_seeds(exercise: Exercise, form: object)
 
 @pytest.mark.parametrize(("exercise", "mistake"), WRONG, ids=name_of)
 def test_each_known_mistake_gets_its_own_hint(exercise: Exercise, mistake: Mistake) -> None:
-    result = check(exercise.id, mistake.answer)
+    result = mark(exercise, mistake.answer)
     assert (result.state, result.mistake, result.text) == ("incorrect", str(mistake), mistake.hint)
 
 
