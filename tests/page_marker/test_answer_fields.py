@@ -93,8 +93,10 @@ def test_an_equal_answer_is_recognised_and_tries_have_no_limit(form):
     for _ in range(5):
         form.submit("logp - beta*K")
     assert "This is the same answer as before." in form.verdict
-    form.submit("logp  -  beta*K")
-    assert "This is the same answer as before." not in form.verdict  # editing has begun a new answer
+    form.submit("logp  -  beta*K")  # typed anew, it is still the same
+    assert "This is the same answer as before." in form.verdict
+    form.submit("beta*K")
+    assert "This is the same answer as before." not in form.verdict
     form.box.send_keys(Keys.ENTER)
     assert "This is the same answer as before." in form.verdict
 

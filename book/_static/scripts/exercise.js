@@ -45,7 +45,6 @@
     let last = null; // what was submitted last
 
     const clear = () => {
-      last = null;
       verdict.replaceChildren();
       after.replaceChildren();
       delete form.dataset.state;
