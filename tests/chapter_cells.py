@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 # A cell that trains or measures is left out: what a check reads has the same name at most.
 TRAINS = re.compile(r"fit\(|fit_grid|train\(|minimise\(|measure\(|figures|evaluation\.gap")
 BOOK = Path(__file__).parents[1] / "book"
@@ -34,6 +36,14 @@ def run_cell(chapter: str, containing: str, changes: Mapping[str, str]) -> Any:
     for old, new in changes.items():
         assert any(old in source for source in sources), f"no cell has {old!r}"
         sources = [source.replace(old, new) for source in sources]
+    before = torch.get_default_dtype()  # a chapter's first cell changes it
+    try:
+        return _value(sources, chapter)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _value(sources: list[str], chapter: str) -> Any:
     names: dict[str, Any] = {"display": lambda *shown: None}
     for source in sources[:-1]:
         with suppress(NameError, KeyError):  # of what was left out

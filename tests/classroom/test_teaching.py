@@ -13,6 +13,7 @@ from cells import too_big
 
 from gradelib import exercises
 from gradelib.classroom import assignment, grade
+from gradelib.exercises import command as bank
 from gradelib.experiments import command as experiment
 
 PAGE = Path(__file__).parents[2] / "book" / "teaching.md"
@@ -44,7 +45,7 @@ def understood(text: str) -> list[str]:
     """The commands that the text tells to type, read as the command line reads them; ValueError for a wrong one."""
     parser = Parser(allow_abbrev=False)
     commands = parser.add_subparsers(parser_class=Parser, required=True)
-    for module in (grade, experiment, assignment):
+    for module in (grade, experiment, assignment, bank):
         module.register(commands)
     found = re.findall(r"(?:^|`)gradelib ([^`\n]+--[^`\n]+)", text.replace("\\\n", ""), re.MULTILINE)
     for line in found:

@@ -22,7 +22,7 @@ def test_everything_but_the_gpu_on_the_cpu(tmp_path, capsys):
     file = tmp_path / "gpu.json"
     assert gpu.main(["--device", "cpu", "--tiny", "--out", str(file)]) == 0
     found = json.loads(file.read_text(encoding="utf8"))
-    assert len(found["agreement"]) == 2 * 5 * 2
+    assert len(found["agreement"]) == 2 * len(training.OBJECTIVES) * 2
     assert all(entry["losses"] == entry["weights"] == 0.0 for entry in found["agreement"])
     assert {entry["objective"] for entry in found["speed"]} == set(training.OBJECTIVES)
     assert all(entry["milliseconds"] > 0 for entry in found["speed"])
@@ -40,6 +40,7 @@ def test_rows_stop_when_the_time_is_up_and_are_merged_beside_the_others(tmp_path
         return row, {"metric": [[1.0, 0.0], [0.0, 1.0]]}
 
     monkeypatch.setattr(running, "work", work)
+    monkeypatch.setattr(experiments, "NAMES", ("mnist-objectives", "mnist-blocks"))
     sizes = gpu.Sizes(rows_until=1e9)
     count = len(mnist_objectives.EXPERIMENT.jobs) + len(mnist_blocks.EXPERIMENT.jobs)
     entries = list(gpu.rows("cuda", "folder", sizes, 0.0))

@@ -107,7 +107,7 @@ def test_scripts_have_no_errors(opened):
 
 FAULTY = """<!doctype html><html><head><meta charset="utf-8"></head><body><article style="line-height: 1.5">
 <p>Fine: <math><mi>a</mi><mo>+</mo><mi>b</mi></math> and <math><msqrt><mi>x</mi></msqrt></math>.</p>
-<p><math id="flat"><mi style="display: block; width: 0; overflow: hidden">a</mi></math></p>
+<p><math id="flat"><mi style="font-size: 0">a</mi></math></p>
 <p>A word <math id="over" style="margin-left: -20px"><mi>abc</mi></math></p>
 <p><math id="inner"><mi>aaaa</mi><mi style="margin-left: -25px">bbbb</mi></math></p>
 <p><math id="error"><merror><mtext>oh</mtext></merror></math></p>

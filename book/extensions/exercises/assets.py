@@ -44,6 +44,8 @@ def write_scripts(app: Sphinx, error: Exception | None) -> None:
         words = f"globalThis.GradeLanguage={_json(language_data())};\n"
         (static / LANGUAGE).write_text(words, encoding="utf-8")
         for name in (PROGRESS, *MARKING[1:]):
+            if not (static / name).exists():  # a book with folders of static files of its own
+                continue
             script = (static / name).read_text(encoding="utf-8")
             (static / name).write_text(minify.string("application/javascript", script), encoding="utf-8")
 
