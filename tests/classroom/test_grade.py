@@ -669,7 +669,7 @@ def one(tmp_path) -> Path:
         (["{one}", "--seed", "x"], "--seed must be a whole number of at least 0, but it is 'x'."),
         (["{one}", "--shard", "3/2"], "--shard must be i/N with i from 1 to N, for example 2/8, but it is '3/2'."),
         (["{one}", "--backend", "dask"], "--backend dask needs --scheduler ADDRESS"),
-        (["{strange}"], "No notebook poses an exercise of the book; name those to be marked with --exercises."),
+        (["{strange}"], "No notebook poses an exercise that is known; name those to be marked with --exercises."),
     ],
 )
 def test_bad_use_is_refused_in_one_sentence_and_leaves_nothing(counting, one, tmp_path, arguments, sentence):
