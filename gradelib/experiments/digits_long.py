@@ -20,7 +20,7 @@ from torch import Tensor
 from gradelib import geometry, networks, objectives, posteriors, training
 from gradelib.datasets import Dataset
 from gradelib.experiments import learned_covariance, models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
 from gradelib.experiments.mnist_objectives import BETAS, BOTH, THREE
 from gradelib.experiments.mnist_objectives import CORE as ON_MNIST
 from gradelib.likelihoods import Bernoulli, Gaussian, Likelihood
@@ -198,8 +198,9 @@ def _bernoulli(job: Job, data: Dataset, device: str) -> dict[str, float]:
 
 
 def evaluate(rows: Sequence[Row]) -> list[Row]:
-    """For each kind of model, β and length: the means over the seeds of every number, with standard errors.
+    """For each kind of model, β and length: the means over the seeds of every number, with their standard errors.
 
+    The errors of one row, which come from its draws, are in those between the seeds already and are left out.
     `noise_deviation` is the standard deviation of the true loss over trainings that differ in the noise alone.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -210,11 +211,10 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
     for kind, found in sorted(groups.items()):
         control = kind[0]
         line: Row = dict(zip(_KIND, kind, strict=True)) | {"seeds": len(found)}
-        for name in found[0]["numbers"]:
-            values = [row["numbers"][name] for row in found if name in row["numbers"]]
-            if not isinstance(values[0], list):
-                line[name] = fmean(values)
-                line[f"{name}_error"] = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+        for name, first in found[0]["numbers"].items():
+            if not name.endswith("_error") and not isinstance(first, list):
+                values = [row["numbers"][name] for row in found if name in row["numbers"]]
+                line |= {name: fmean(values), f"{name}_error": standard_error(values)}
         if control == "noise":
             losses = [row["numbers"]["beta_vae_diagonal"] for row in found]
             line["noise_deviation"] = stdev(losses) if len(losses) > 1 else None

@@ -10,7 +10,7 @@ the second-order expansion leaves out is recorded with its sign and without.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from gradelib import geometry, posteriors
 from gradelib.datasets import Dataset
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
 from gradelib.experiments.mnist_objectives import CORE, STEPS
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
@@ -170,7 +170,7 @@ def _means(which: tuple[Any, ...], rows: Sequence[Row]) -> Row:
             line[name] = [fmean(column) for column in columns]
         else:
             line[name] = fmean(values)
-            line[f"{name}_seeds"] = stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+            line[f"{name}_seeds"] = standard_error(values)
     return line
 
 

@@ -8,14 +8,13 @@ without Hadamard's bound (exact GRAE). Every objective is evaluated under every 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 from gradelib.datasets import Dataset
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
 
 BETAS = (0.02, 0.06, 0.1, 0.4, 0.6, 0.8)
 THREE = (0.02, 0.4, 0.8)  # where the controls are
@@ -164,8 +163,7 @@ _VALUES = {"loss": _loss, "gap": _gap, "difference": _difference}
 
 def _mean(name: str, values: Sequence[float]) -> Row:
     """The mean and its standard error; None where there are not enough values."""
-    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return {name: fmean(values) if values else None, f"{name}_error": error}
+    return {name: fmean(values) if values else None, f"{name}_error": standard_error(values)}
 
 
 def _plateau(short: Mapping[int, float], long: Mapping[int, float], error: float | None) -> bool | None:

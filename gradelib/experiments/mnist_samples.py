@@ -10,7 +10,6 @@ themselves, with the formula's Σ.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from statistics import fmean, stdev
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from gradelib import evaluation, geometry, posteriors
 from gradelib.datasets import Dataset
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
 from gradelib.experiments.mnist_objectives import BETAS, CORE, STEPS, THREE
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
@@ -169,8 +168,7 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
         line: Row = {"beta": beta, "steps": steps, "seeds": len(found)}
         for name in dict.fromkeys(name for row in found for name in row["numbers"]):
             values = [row["numbers"][name] for row in found if name in row["numbers"]]
-            error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-            line |= {name: fmean(values), f"{name}_error": error}
+            line |= {name: fmean(values), f"{name}_error": standard_error(values)}
         table.append(line)
     return table
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean, stdev
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from gradelib import networks, training
 from gradelib.datasets import Dataset
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
 from gradelib.networks import VAE
 
 SIDES: dict[str, dict[str, Any]] = {
@@ -67,11 +67,6 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
         data.train,
         betas=job["betas"],
         seeds=[job["seed"]],
-        objective=job["objective"],
-        steps=job["steps"],
-        learning_rate=job["learning_rate"],
-        optimiser=job["optimiser"],
-        batch_size=job["batch_size"],
         device=device,
         **_options(job),
     )
@@ -90,7 +85,9 @@ def _model(job: Job, data: Dataset, seed: int) -> VAE:
 
 
 def _options(job: Job) -> dict[str, Any]:
-    return {"fraction": job["fraction"]} if job["objective"] == "grae_column" else {}
+    """What a job says of its training."""
+    names = ["objective", "steps", "learning_rate", "optimiser", "batch_size"]
+    return {name: job[name] for name in names + ["fraction"] * (job["objective"] == "grae_column")}
 
 
 def _pace(job: Job, data: Dataset, device: str) -> dict[str, float]:
@@ -105,16 +102,11 @@ def _pace(job: Job, data: Dataset, device: str) -> dict[str, float]:
                 model,
                 data.train,
                 beta=job["betas"][0],
-                objective=one["objective"],
-                steps=job["steps"],
-                learning_rate=job["learning_rate"],
-                optimiser=job["optimiser"],
-                batch_size=job["batch_size"],
                 device=device,
                 **_options(one),
             )
             found[side] = min(found[side], 1000 * (time.process_time() - started) / job["steps"])
-    return {f"{side}_milliseconds": value for side, value in found.items()} | {"mean_loss": 0.0}
+    return {f"{side}_milliseconds": value for side, value in found.items()}
 
 
 # --- the answer
@@ -180,12 +172,12 @@ def _line(
         "beta": beta,
         "side": side,
         "target": goal,
-        "target_error": _error(target[0]),
+        "target_error": standard_error(target[0]),
         "steps": steps,
         "passes": None if steps is None else steps * of_step,
         "seconds": min(seconds, default=None),
         "best": fmean(best[0]),
-        "best_error": _error(best[0]),
+        "best_error": standard_error(best[0]),
         "best_of": best[1],
         "seeds": len(best[0]),
     }
@@ -207,11 +199,6 @@ def steps_to(curve: Mapping[int, Sequence[float]], goal: float) -> float | None:
             return math.exp(math.log(before[0]) + share * (math.log(steps) - math.log(before[0])))
         before = steps, loss
     return None
-
-
-def _error(values: Iterable[float]) -> float | None:
-    values = list(values)
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 _TINY = {**ON_DIGITS, "hidden": [8], "latents": 3, "betas": [0.1, 0.8], "steps": 12, "batch_size": 16, "seed": 0}

@@ -239,7 +239,8 @@ def confirm(
     """
     store = Store(experiment, folder)
     _, rows = store.read()
-    candidates = {key: others for key, row in rows.items() if len(others := _seeds_of(row, rows)) > 1}
+    there = {key: row for key, row in rows.items() if experiment.number in row.get("numbers", {})}
+    candidates = {key: others for key, row in there.items() if len(others := _seeds_of(row, there)) > 1}
     if not candidates:
         raise ValueError(
             f"{store.path} has no two rows that differ in the seed alone; run more of the experiment first."
@@ -252,7 +253,7 @@ def confirm(
 
     def record(key: str, result: tuple[Row, dict[str, Any]] | None) -> None:
         assert result is not None  # there is no limit of time
-        verdicts[key] = _within(rows[key], result[0], candidates[key], experiment.number, say)
+        verdicts[key] = _within(key, rows[key], result[0], candidates[key], experiment.number, say)
 
     failures = parallel.run_jobs(work, tasks, where, record=record, label=f"confirm {experiment.name}")
     if failures:
@@ -272,11 +273,10 @@ def _seeds_of(row: Row, rows: Mapping[str, Row]) -> list[Row]:
     def bare(job: Job) -> Job:
         return {name: value for name, value in job.items() if name not in ("seed", "noise_seed")}
 
-    return [other for other in rows.values() if other["state"] == "done" and bare(other["job"]) == bare(row["job"])]
+    return [other for other in rows.values() if bare(other["job"]) == bare(row["job"])]
 
 
-def _within(old: Row, new: Row, seeds: Sequence[Row], number: str, say: Callable[[str], None]) -> bool:
-    key = f"{old['job']['control']}, {old['job']['objective']}, β = {old['job']['beta']}, seed {old['job']['seed']}"
+def _within(key: str, old: Row, new: Row, seeds: Sequence[Row], number: str, say: Callable[[str], None]) -> bool:
     if new["state"] != "done":
         say(f"{key}: {new['message']}")
         return False

@@ -102,7 +102,11 @@ def test_the_table_says_how_far_the_noise_alone_moves_the_loss():
     jobs = digits_long.EXPERIMENT.jobs
     keys = [f"noise, beta_vae, beta 0.4, seed 0, noise_seed {1000 + k}" for k in range(3)]
     rows = [
-        {"job": jobs[key], "state": "done", "numbers": {"beta_vae_diagonal": loss, "code_variances": [1.0]}}
+        {
+            "job": jobs[key],
+            "state": "done",
+            "numbers": {"beta_vae_diagonal": loss, "beta_vae_diagonal_error": 0.001, "code_variances": [1.0]},
+        }
         for key, loss in zip(keys, (9.0, 10.0, 11.0), strict=True)
     ]
     (line,) = digits_long.evaluate(rows)

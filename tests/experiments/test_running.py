@@ -316,6 +316,22 @@ def test_confirm_renews_the_tiny_digits_where_the_rows_hold(tmp_path, small, mon
     assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "11.2"
 
 
+def test_confirm_asks_of_a_row_its_seeds_and_its_number_alone(tmp_path, small, monkeypatch):
+    """A grid of β has no β of its own, and what measures something else has another number."""
+    grid = {key: {name: job[name] for name in job if name not in ("beta", "control")} for key, job in JOBS.items()}
+    others = {f"other {key}": {**job, "what": "another thing"} for key, job in grid.items()}
+
+    def two_kinds(job, settings, data, device):
+        return ({"another thing": 1.0}, {}) if "what" in job else outcome(job, settings, data, device)
+
+    experiment = replace(small, jobs=grid | others, run=two_kinds)
+    monkeypatch.setattr(experiments, "find", lambda name: experiment)
+    run(tmp_path, experiment)
+    said = []
+    assert running.confirm(experiment, parallel.Where(workers=1), folder=tmp_path, count=99, say=said.append)
+    assert sorted(line.split(":")[0] for line in said[:-1]) == sorted(grid)
+
+
 def far_off(job, settings, data, device):
     numbers, arrays = outcome(job, settings, data, device)
     return {**numbers, "beta_vae_diagonal": numbers["beta_vae_diagonal"] + 1.4}, arrays

@@ -151,6 +151,44 @@ def test_an_early_error_comes_after_a_pause_and_none_for_what_is_unfinished(form
         assert form.box.get_attribute("aria-invalid") is None
 
 
+# Notes which exercises the page lets the marker prepare.
+NOTE_PREPARED = """
+globalThis.prepared = [];
+let real;
+Object.defineProperty(globalThis, "GradeMarker", {
+  get: () => real,
+  set(engine) {
+    const load = (...given) => new Proxy(engine.load(...given), {
+      get(marker, name) {
+        const found = marker[name];
+        if (typeof found !== "function") return found;
+        return (...more) => {
+          if (name === "prepare") prepared.push(more[0]);
+          return found.apply(marker, more);
+        };
+      },
+    });
+    real = { ...engine, load };
+  },
+});
+"""
+
+
+def test_the_first_verdict_is_prepared_when_the_field_gets_the_focus(browser, open_page):
+    command = browser.driver.execute_cdp_cmd
+    added = command("Page.addScriptToEvaluateOnNewDocument", {"source": NOTE_PREPARED})
+    try:
+        form = open_page()
+        assert form.browser.run("return prepared") == []
+        for _ in range(2):
+            form.browser.run("arguments[0].blur(); arguments[0].focus()", form.box)
+        form.wait(lambda: form.browser.run("return prepared") == ["beta-objective"])
+        form.submit("beta*K - logp")
+        assert form.state == "correct"
+    finally:
+        command("Page.removeScriptToEvaluateOnNewDocument", {"identifier": added["identifier"]})
+
+
 # --- hint and solution
 
 

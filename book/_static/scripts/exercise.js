@@ -156,6 +156,7 @@
       soon = setTimeout(preview, SOON);
     };
     box.addEventListener("input", changed);
+    box.addEventListener("focus", () => whenIdle(() => attempt(() => marker().prepare(id))), { once: true });
 
     const insert = (key) => {
       box.setRangeText(key, box.selectionStart, box.selectionEnd, "end");

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.builders.latex.nodes import math_reference
-from sphinx.domains import Domain, ObjType
+from sphinx.domains import ObjType
 from sphinx.domains.math import MathDomain
 from sphinx.errors import NoUri
 from sphinx.roles import XRefRole
@@ -21,6 +21,7 @@ from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
 from book.extensions.cells import is_code_cell
+from book.extensions.domain import PageDomain
 from gradelib.mime_renderer import record
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Record:
     line: int | None
 
 
-class EvidenceDomain(Domain):
-    """All that it holds stands under the name of the page that it was read from."""
+class EvidenceDomain(PageDomain):
+    """Checks and claims, the labels of equations, and who reports on them."""
 
     name = "evidence"
     label = "evidence"
@@ -86,14 +87,6 @@ class EvidenceDomain(Domain):
 
     def note_report(self, docname: str) -> None:
         self.data["reports"][docname] = True
-
-    def clear_doc(self, docname: str) -> None:
-        for table in self.initial_data:
-            self.data[table].pop(docname, None)
-
-    def merge_domaindata(self, docnames: list[str], otherdata: dict[str, Any]) -> None:
-        for table in self.initial_data:
-            self.data[table] |= {name: found for name, found in otherdata[table].items() if name in docnames}
 
     # --- finding
 

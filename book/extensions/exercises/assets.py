@@ -39,13 +39,11 @@ def write_scripts(app: Sphinx, error: Exception | None) -> None:
 
     The scripts of this part lose their comments and spaces, as the style sheets do.
     """
-    if error is None and app.builder.format == "html":
+    if error is None and app.builder.format == "html" and domain(app.env).posed:
         static = Path(app.outdir, "_static")
         words = f"globalThis.GradeLanguage={_json(language_data())};\n"
         (static / LANGUAGE).write_text(words, encoding="utf-8")
         for name in (PROGRESS, *MARKING[1:]):
-            if not (static / name).exists():  # a book with folders of static files of its own
-                continue
             script = (static / name).read_text(encoding="utf-8")
             (static / name).write_text(minify.string("application/javascript", script), encoding="utf-8")
 

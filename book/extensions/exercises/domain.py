@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 from docutils import nodes
-from sphinx.domains import Domain
 from sphinx.util import logging
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_subtitle
 
 from book.extensions.cells import is_code_cell, is_code_cell_source
+from book.extensions.domain import PageDomain
 from gradelib import exercises
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Posed:
     title: str
 
 
-class ExerciseDomain(Domain):
-    """All that it holds stands under the name of the page that it was read from."""
+class ExerciseDomain(PageDomain):
+    """What each page poses, and which pages list it."""
 
     name = "exercises"
     label = "exercises"
@@ -50,14 +50,6 @@ class ExerciseDomain(Domain):
 
     def note_overview(self, docname: str) -> None:
         self.data["overviews"][docname] = True
-
-    def clear_doc(self, docname: str) -> None:
-        for table in self.initial_data:
-            self.data[table].pop(docname, None)
-
-    def merge_domaindata(self, docnames: list[str], otherdata: dict[str, Any]) -> None:
-        for table in self.initial_data:
-            self.data[table] |= {name: found for name, found in otherdata[table].items() if name in docnames}
 
     @property
     def posed(self) -> dict[str, list[Posed]]:
