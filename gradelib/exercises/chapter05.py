@@ -190,10 +190,10 @@ EXERCISES = [
     Exercise(
         id="signed-or-absolute",
         prompt=(
-            "For each held-out image a reader finds the error of the second-order loss with JᵀHJ against the β-VAE's "
-            "own loss, at the encoder's Σ. The mean of its absolute value is a fifth of the mean trace term. “So a decoder "
-            "trained on the second-order loss minimises something that is wrong by a fifth of that term.” Which number "
-            "would test this sentence, and why?"
+            "For each held-out image a reader finds the error of the second-order loss with JᵀHJ against the "
+            "β-VAE's own loss, at the encoder's Σ. The mean of its absolute value is a fifth of the mean trace term. "
+            "“So a decoder trained on the second-order loss minimises something that is wrong by a fifth of that "
+            "term.” Which number would test this sentence, and why?"
         ),
         inputs={},
         choice=Choice(
