@@ -218,7 +218,7 @@ EXERCISES = [
                     "point",
                 ): "This number was taken over the cloud already. What does its sign do in the mean?",
                 ("ratio", "mean"): "A ratio of norms has no sign. Can it show that anything cancels?",
-                ("ratio", "each"): "Errors of +1 and −1 for two images: what do they change in the mean loss?",
+                ("ratio", "each"): "Let the error be +1 for one image and −1 for another: is the mean loss wrong?",
                 ("ratio", "point"): "A ReLU decoder has the ratio 0. Is its average over a cloud exact?",
             },
         ),

@@ -208,11 +208,8 @@ EXERCISES = [
                     "images",
                     "unused",
                 ): "True of the unused ones. But does your comparison see whether single images are right?",
-                (
-                    "images",
-                    "correlation",
-                ): "Variances that are all twice too large: what is their correlation with the best?",
-                ("images", "average"): "The price β KL(Σ ‖ Σ*) is paid image by image. Can it cancel?",
+                ("images", "correlation"): "Of single images you learn nothing. And is equality what a correlation shows?",
+                ("images", "average"): "Too wide for one image and too narrow for another: is nothing paid?",
             },
         ),
     ),

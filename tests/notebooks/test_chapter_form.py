@@ -16,8 +16,6 @@ NOT_YET = {
     "03-uniqueness",
     "04-taylor",
     # the second part
-    "05-jacobian",
-    "06-optimal-covariance",
     # from here on
     "07-block-structure",
     "08-grae",
