@@ -150,10 +150,12 @@ def test_pages_that_use_an_experiment_join_and_leave():
     other.note_use("b", "race")
     other.note_use("c", "race")
     here.note_use("a", "race")
+    here.note_use("z", "mnist-blocks")
     here.merge_domaindata(["b"], other.data)
-    assert here.pages_that_use("race") == ["a", "b"]
+    here.note_use("0", "race")
+    assert here.pages_that_use("race") == ["0", "a", "b"]
     here.clear_doc("a")
-    assert here.pages_that_use("race") == ["b"]
+    assert here.pages_that_use("race") == ["0", "b"]
 
 
 # --- on the pages
