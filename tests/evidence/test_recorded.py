@@ -130,6 +130,21 @@ def test_the_cost_is_told_by_device(monkeypatch):
     assert said.command == "gradelib experiment run mnist-blocks --source MNIST --out FOLDER"
 
 
+@pytest.mark.parametrize(
+    ("code", "stale", "said"),
+    [("today", None, "current"), ("before", None, "looked"), ("today", "not within", "looked")],
+)
+def test_rows_of_the_code_of_today_are_current(monkeypatch, code, stale, said):
+    there = found("race", [row({}, {"code": "before"}), row({}, {"code": code})])
+    there.stale = stale
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: there)
+    monkeypatch.setattr(recorded.running, "code_digest", lambda experiment: "today")
+    monkeypatch.setattr(recorded.running, "state_of", lambda experiment: "looked")
+    recorded._state.cache_clear()
+    assert recorded._state("race") == said
+    recorded._state.cache_clear()
+
+
 def test_a_diverged_row_is_told_and_a_stale_state_keeps_its_reason(monkeypatch):
     rows = [row({}), {**row({}), "state": "diverged"}]
     monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
