@@ -1,9 +1,9 @@
 """mnist-objectives: is GRAE≈ as good as the β-VAE that it stands for, by the β-VAE's own measure, on MNIST?
 
 The core trains both from the same start on the same batches, for six β and five seeds. Controls that could refute what
-it seems to say: other lengths, each annealed by itself, up to four times the core's for one seed; other noise for the same start
-and batches; other learning rates for both; tanh and ReLU; and the objectives without the draw of a column (bound) and
-without Hadamard's bound (exact GRAE). Every objective is evaluated under every model on the held-out images.
+it seems to say: other lengths, each annealed by itself, up to four times the core's for one seed; other noise for the
+same start and batches; other learning rates for both; tanh and ReLU; and the objectives without the draw of a column
+(bound) and without Hadamard's bound (exact GRAE). Every objective is evaluated under every model, held out.
 """
 
 from __future__ import annotations
