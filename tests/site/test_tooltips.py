@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from small_book import FRONT, NOTEBOOKS, build, page, write_configuration
 
 from benchmarks.browser import MISSING, Browser, chromium
-from book.extensions.page import reading_time, tooltips
+from book.extensions.page import folds, reading_time, tooltips
 
 ROOT = Path(__file__).parents[2]
 FIRST = """\
@@ -224,6 +224,9 @@ def test_the_time_counts_words_formulas_and_code_but_no_output():
     cell = nodes.container("", nodes.literal_block("", "a = 1\n\nb = 2\n" * 5), nb_element="cell_code_source")
     output = nodes.container("", nodes.literal_block("", "seen " * 999), nb_element="cell_code_output")
     document += [cell, output, *(nodes.math_block("", "x y z") for _ in range(3))]
+    folded = folds.fold("", folds.fold_title("", "A title"), nodes.paragraph("", "word " * 99))
+    folded += [nodes.math_block("", "x y z"), cell.deepcopy(), nodes.paragraph("", "", nodes.math("", "x"))]
+    document += folded
     assert reading_time.reading_minutes(document) == pytest.approx(401 / 200 + 10 / 20 + 3 / 6)
     assert list(map(reading_time.round_up_to_five, (0.1, 5, 5.1, 33))) == [5, 5, 10, 35]
 

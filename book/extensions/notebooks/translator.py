@@ -35,6 +35,7 @@ from book.extensions.notebooks.markdown import (
     one_line,
     quote,
 )
+from book.extensions.page.folds import fold, fold_title, stands_for_the_rest
 
 if TYPE_CHECKING:
     from book.extensions.notebooks.builder import NotebookBuilder
@@ -255,6 +256,19 @@ class NotebookTranslator(SphinxTranslator):
                     part.walkabout(self)
             self.depart_figure(figure)
         raise nodes.SkipNode
+
+    def visit_fold(self, node: fold) -> None:
+        self.push(node)
+        if not stands_for_the_rest(node):
+            node["summary"] = one_line(self.html_text(node.pop(0)))
+
+    depart_fold = depart_container
+
+    visit_fold_title = push
+
+    def depart_fold_title(self, node: fold_title) -> None:
+        """Of a fold that stands for the rest of its section, which a notebook cannot fold."""
+        self.add(f"**{one_line(self.pop_text())}**")
 
     # --- blocks
 

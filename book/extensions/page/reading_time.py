@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil
 
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
+from sphinx_exercise.nodes import solution_node
 
 from book.extensions import is_chapter, metadata
 from book.extensions.cells import is_code_cell_source
+from book.extensions.page.folds import fold
 
 WORDS_PER_MINUTE = 200  # an inline formula counts as a word
 CODE_LINES_PER_MINUTE = 20
 FORMULAS_PER_MINUTE = 6  # displayed ones
 UNCOUNTED = (nodes.literal_block, nodes.math_block, nodes.math, nodes.raw, nodes.comment)
+FOLDED = (fold, solution_node, HideCodeCellNode)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -37,11 +41,12 @@ def add_reading_time(app: Sphinx, doctree: nodes.document, docname: str) -> None
 
 
 def reading_minutes(doctree: nodes.document) -> float:
-    """Time to read the prose, the formulas and the code, but not what the code prints."""
-    words = sum(len(text.split()) for text in doctree.findall(nodes.Text) if not _is_inside(text, UNCOUNTED))
-    words += sum(1 for _ in doctree.findall(nodes.math))
-    lines = sum(len(list(filter(str.strip, cell.astext().splitlines()))) for cell in _code_cells(doctree))
-    formulas = sum(1 for _ in doctree.findall(nodes.math_block))
+    """Time to read the prose, the formulas and the code, but not what the code prints, nor what is folded."""
+    words = sum(len(text.split()) for text in doctree.findall(nodes.Text) if not _is_inside(text, UNCOUNTED + FOLDED))
+    words += len(_open(doctree.findall(nodes.math)))
+    cells = [cell.astext().splitlines() for cell in _open(_code_cells(doctree))]
+    lines = sum(bool(line.strip()) for cell in cells for line in cell)
+    formulas = len(_open(doctree.findall(nodes.math_block)))
     return words / WORDS_PER_MINUTE + lines / CODE_LINES_PER_MINUTE + formulas / FORMULAS_PER_MINUTE
 
 
@@ -49,8 +54,12 @@ def _code_cells(doctree: nodes.document) -> Iterator[nodes.container]:
     return doctree.findall(is_code_cell_source)
 
 
-def _is_inside(text: nodes.Text, kinds: tuple[type[nodes.Node], ...]) -> bool:
-    node = text.parent
+def _open(found: Iterable[nodes.Node]) -> list[nodes.Node]:
+    return [node for node in found if not _is_inside(node, FOLDED)]
+
+
+def _is_inside(inner: nodes.Node, kinds: tuple[type[nodes.Node], ...]) -> bool:
+    node = inner.parent
     while node is not None and not isinstance(node, kinds):
         node = node.parent
     return node is not None

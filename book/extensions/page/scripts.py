@@ -23,6 +23,7 @@ USES = {
     "design-tabs.js": r'class="[^"]*\bsd-tab',
     "live.js": r'class="gl-live"',
     "math.js": r"<math\b",
+    "folds.js": r'<details\b|class="[^"]*\b(?:toggle|dropdown)\b',
     "tooltips.js": r'class="gl-term"',
     "previews.js": r'class="reference internal" href="[^"]*#',
 }

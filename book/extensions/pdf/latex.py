@@ -33,7 +33,7 @@ from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solut
 from sphinx_proof.nodes import NODE_TYPES, proof_node, unenumerable_node
 
 from book.extensions import metadata
-from book.extensions.cells import is_code_cell, is_code_cell_source, is_mime_bundle
+from book.extensions.cells import is_code_cell, is_mime_bundle
 from book.extensions.mathml import text_width
 from book.extensions.pdf.make import NUMBERS_FILE
 from book.extensions.site import site_url
@@ -187,8 +187,6 @@ def assemble_book(app: Sphinx, tree: nodes.document, docname: str) -> None:
         move_solutions(chapter)
     for table in tree.findall(nodes.table):
         fit_table(table)
-    for cell in list(tree.findall(_hides_its_code)):
-        cell.remove(next(cell.findall(is_code_cell_source)))
     for proof in list(tree.findall(proof_node)):
         proof.replace_self(proof_without_box(proof))
     for kind, name in BOXES.items():
@@ -251,10 +249,6 @@ def add_cell_targets(chapter: addnodes.start_of_file) -> None:
     for cell in list(chapter.findall(is_code_cell)):
         if cell["ids"]:
             cell.parent.insert(cell.parent.index(cell), nodes.target("", "", ids=cell["ids"]))
-
-
-def _hides_its_code(node: nodes.Node) -> bool:
-    return is_code_cell(node) and "tag_hide-input" in node["classes"]
 
 
 def wrap_box(box: nodes.Element, name: str) -> None:
