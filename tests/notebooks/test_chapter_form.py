@@ -19,8 +19,6 @@ NOT_YET = {
     "05-jacobian",
     "06-optimal-covariance",
     # the third part
-    "09-tractable-grae",
-    "10-objectives",
     # from here on
     "11-samples",
     "12-beyond",
