@@ -210,7 +210,7 @@ EXERCISES = [
             hints={
                 ("best rotation", "chance"): "What does a rotation remove that a mean over seeds would not?",
                 ("best rotation", "uncharged"): "True, but which of the two decoders has axes that nothing chose?",
-                ("more seeds", "arbitrary"): "If the axes are arbitrary for each seed, what does their mean say of shapes?",
+                ("more seeds", "arbitrary"): "If each seed has arbitrary axes, what does a mean say of shapes?",
                 ("more seeds", "chance"): "Is it by chance that a decoder with arbitrary axes owes more?",
                 ("more seeds", "uncharged"): "Your reason is about single blocks. What would more seeds tell about it?",
                 ("inside", "arbitrary"): "For the block decoder, can the axes inside a block be turned at no cost?",

@@ -69,8 +69,8 @@ def _words(metric: Matrix, cosine: Matrix, block: int) -> str:
     return (
         f"The mean of JᵀJ over images, and the mean cosines of the decoder's {len(metric)} columns, as two matrices. "
         f"The size of the mean cosine is {np.abs(cosine[inside]).mean():.2f} inside blocks of {block} and "
-        f"{np.abs(cosine[~same]).mean():.2f} between them, on average over the pairs. The columns have root mean square "
-        f"lengths from {lengths.min():.2g} to {lengths.max():.2g}."
+        f"{np.abs(cosine[~same]).mean():.2f} between them, on average over the pairs. The columns have root mean "
+        f"square lengths from {lengths.min():.2g} to {lengths.max():.2g}."
     )
 
 
@@ -83,7 +83,7 @@ _MARKS = {
 
 @style()
 def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Picture:
-    """What decoders owe between blocks, in nats, beside their baselines: a panel for each setting, a line for each model.
+    """What decoders owe between blocks, in nats, beside their baselines: panels are settings, and lines are models.
 
     `table` is that of the experiment mnist-blocks, and `names` maps its models to what the reader sees, in their order.
     Bars are two standard deviations over random rotations of the latents, on either side. Raises ValueError for an
@@ -96,9 +96,7 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
     figure, panels = axes(rows, 2, width=7, height=0.5 + 1.75 * rows, squeeze=False, sharex=True, sharey=True)
     told = []
     for panel, setting in zip(panels.flat, settings, strict=False):
-        lines = {
-            line["model"]: line for line in table if (line["beta"], line["latents"], line["block"]) == setting
-        }
+        lines = {line["model"]: line for line in table if (line["beta"], line["latents"], line["block"]) == setting}
         for place, model in enumerate(names):
             if model in lines:
                 _line(panel, place, lines[model])
@@ -116,8 +114,8 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return Picture(
         figure,
-        alt="Nats that decoders owe between blocks, as trained, with their latents turned at random, and after the best "
-        f"single rotation. {'; '.join(told)}.",
+        alt="Nats that decoders owe between blocks, as trained, with their latents turned at random, and after the "
+        f"best single rotation. {'; '.join(told)}.",
     )
 
 
