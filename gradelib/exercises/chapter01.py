@@ -204,9 +204,10 @@ EXERCISES = [
     Exercise(
         id="below-the-yardstick",
         prompt=(
-            "At one price, the best linear VAE has a loss of 24.4 nats on the training data. A network that contains every "
-            "linear model was trained on the same data, with noisy gradients and for a fixed number of steps, and ended "
-            "at 24.7. A colleague concludes that at this price curved decoders are of no use. What do you do, and why?"
+            "At one price, the best linear VAE has a loss of 24.4 nats on the training data. A network that contains "
+            "every linear model was trained on the same data, with noisy gradients and for a fixed number of steps, "
+            "and ended at 24.7. A colleague concludes that at this price curved decoders are of no use. What do you "
+            "do, and why?"
         ),
         inputs={},
         choice=Choice(
@@ -222,14 +223,17 @@ EXERCISES = [
             },
             right=("longer", "contain"),
             hints={
-                ("longer", "noise"): "With enough draws the difference can be made certain. Which fact would still be odd?",
-                ("longer", "price"): "Both losses belong to the same price. What is it that cannot be right about them?",
-                ("accept", "contain"): "If the network contains the linear models, can its best loss be the higher one?",
+                ("longer", "noise"): "With enough draws the difference becomes certain. Which fact would still be odd?",
+                ("longer", "price"): "Both losses belong to the same price. What cannot be right about them?",
+                ("accept", "contain"): "If it contains the linear models, can its best loss be the higher one?",
                 ("accept", "noise"): "If the difference may be chance, what can be concluded from it?",
                 ("accept", "price"): "The claim is about the loss at this price. What else can make a loss too high?",
                 ("lower", "contain"): "The claim is about this price. Would a victory at another price test it?",
-                ("lower", "noise"): "Is the loss sampled with less noise at another price? And the claim is about this one.",
-                ("lower", "price"): "You need to know who is better at this price. Does the split into two terms say that?",
+                ("lower", "noise"): "Is a loss sampled with less noise at another price?",
+                (
+                    "lower",
+                    "price",
+                ): "You must know who is better at this price. Does the split into two terms say that?",
             },
         ),
     ),

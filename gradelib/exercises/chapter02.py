@@ -152,9 +152,9 @@ EXERCISES = [
     Exercise(
         id="which-evidence",
         prompt=(
-            "Ada's first latent is the slant of a stroke, and her second is its thickness. Bob turns both latents by 45° "
-            "and lets his decoder turn them back, so that each of his latents is a blend. Ada claims that her latents are "
-            "the factors of the pictures, and that Bob's are not. Which evidence can decide, and why?"
+            "Ada's first latent is the slant of a stroke, and her second is its thickness. Bob turns both latents by "
+            "45° and lets his decoder turn them back, so that each of his latents is a blend. Ada claims that her "
+            "latents are the factors of the pictures, and that Bob's are not. Which evidence can decide, and why?"
         ),
         inputs={},
         choice=Choice(
@@ -171,7 +171,10 @@ EXERCISES = [
             right=("measured", "same"),
             hints={
                 ("measured", "sample"): "Your evidence is of another kind, not more of the same. Why is that needed?",
-                ("measured", "overfit"): "Bob's model explains a new picture as well as Ada's. So why measure the slant?",
+                (
+                    "measured",
+                    "overfit",
+                ): "Bob's model explains new pictures as well as Ada's. So why measure the slant?",
                 ("more", "same"): "If pictures count for both alike, what do a hundred times as many do?",
                 ("more", "sample"): "How large is the difference between the two probabilities of one picture?",
                 ("more", "overfit"): "Compute both probabilities of a new picture, with the decoder that turns back.",

@@ -28,8 +28,8 @@ def posterior_of(draws: Tensor, posterior: Normal) -> Picture:
     return Picture(
         figure,
         alt=f"A histogram of {len(draws)} draws of z with mean {draws.mean():.2f} follows the posterior, a bell around "
-        f"{float(posterior.mean):.1f} whose standard deviation is {float(posterior.stddev):.2f} of that of the prior, a "
-        "bell around 0.",
+        f"{float(posterior.mean):.1f} whose standard deviation is {float(posterior.stddev):.2f} of that of the prior, "
+        "a bell around 0.",
     )
 
 

@@ -20,8 +20,6 @@ NOT_YET = {
     "07-block-structure",
     "08-grae",
     # the third part
-    "09-tractable-grae",
-    "10-objectives",
     # from here on
     "11-samples",
     "12-beyond",
