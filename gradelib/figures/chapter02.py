@@ -80,7 +80,7 @@ def _turn(at: float) -> np.ndarray:
 
 def _outlines(pair: tuple[Density, Density], at: float) -> list[np.ndarray]:
     """Lines of equal density, at shares of its maximum, after a turn: each (2, points)."""
-    grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 45)
+    grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 31)
     density = pair[0](grid) * pair[1](grid)[:, None]
     lines = contour_generator(grid.numpy(), grid.numpy(), density.numpy())
     return [_turn(at) @ np.asarray(line).T for level in _LEVELS for line in lines.lines(level * float(density.max()))]
