@@ -11,8 +11,6 @@ from book.extensions import chapter_sources
 NOT_YET = {
     # the first part
     # from here on
-    "03-uniqueness",
-    "04-taylor",
     # the second part
     "05-jacobian",
     "06-optimal-covariance",
