@@ -25,8 +25,6 @@ NOT_YET = {
     "09-tractable-grae",
     "10-objectives",
     # from here on
-    "11-samples",
-    "12-beyond",
 }
 
 SOURCES = {path.stem: path.read_text(encoding="utf8") for path in chapter_sources(ROOT)}
