@@ -1,8 +1,9 @@
 """`python -m benchmarks.gpu`: what a GPU gives and costs, within eight minutes, without a network, into one JSON file.
 
 First it compares a GPU's training with the CPU's, then it measures milliseconds a step and memory of every objective
-over latents and batch sizes, then it does rows of the recorded experiments until the time is up. `--take FILE` merges
-the rows of such a file into the recorded ones.
+over latents and batch sizes, then it does rows of the recorded experiments until the time is up, several groups of jobs
+at a time, each of which trains its models side by side. `--take FILE` merges the rows of such a file into the recorded
+ones.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gradelib import experiments, networks, training
+from gradelib import experiments, networks, parallel, training
 from gradelib._files import write_atomically
 from gradelib.experiments import provenance, running
 from gradelib.experiments.store import Store
 
+PARTS = ("agreement", "speed", "rows")
 OBJECTIVES = ("beta_vae", "taylor", "grae", "grae_bound", "grae_column", "autoencoder", "rae")
 
 
@@ -34,9 +37,9 @@ class Sizes:
     hidden: tuple[int, ...] = (512, 512)
     latents: tuple[int, ...] = (8, 32, 128)
     batches: tuple[int, ...] = (64, 128, 512, 2048)
-    steps: int = 400
+    steps: int = 100
     agreement_steps: int = 60
-    speed_until: float = 4.0
+    speed_until: float = 3.0
     rows_until: float = 7.0
 
 
@@ -103,18 +106,32 @@ def _measured(objective: str, d: int, batch: int, x: torch.Tensor, device: str, 
     return {"milliseconds": milliseconds, "megabytes": memory}
 
 
-def rows(device: str, source: str, sizes: Sizes, started: float) -> Iterator[dict[str, Any]]:
-    """Rows of the recorded experiments that are missing, in their order, until the time is up."""
-    for name in experiments.NAMES:
+def rows(
+    device: str,
+    source: str,
+    names: Sequence[str],
+    where: parallel.Where,
+    until: float,
+    record: Callable[[dict[str, Any]], None],
+) -> list[str]:
+    """Do rows of the recorded experiments that are missing, in their order; no group begins after `until`.
+
+    `record` gets each row. Returns a sentence for each group that failed.
+    """
+    groups: dict[str, dict[str, running.Task]] = {}
+    for name in names:
         experiment = experiments.find(name)
         there = Store(experiment).read()[1]
-        for key, job in experiment.jobs.items():
-            if key in there:
-                continue
-            if time.perf_counter() - started > 60 * sizes.rows_until:
-                return
-            row, arrays = running.work(running.Task(name, job, source, device, None)) or ({}, {})
-            yield {"experiment": name, "key": key, "row": row, "arrays": arrays}
+        missing = {key: job for key, job in experiment.jobs.items() if key not in there}
+        tasks = {key: running.Task(name, job, source, device, until) for key, job in missing.items()}
+        groups |= {f"{name}, {key}": group for key, group in running.groups(tasks).items()}
+
+    def record_all(which: str, found: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> None:
+        for key, (row, arrays) in found.items():
+            record({"experiment": which.split(",")[0], "key": key, "row": row, "arrays": arrays})
+
+    failures = parallel.run_jobs(running.work_together, groups, where, record=record_all, label="rows")
+    return [failure.sentence for failure in failures.values()]
 
 
 def take(file: Path) -> str:
@@ -133,12 +150,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", help="the folder of MNIST's four IDX files; without it no rows are done")
     parser.add_argument("--tiny", action="store_true", help="so small that it takes seconds")
     parser.add_argument("--take", type=Path, metavar="FILE", help="merge the rows of FILE into the recorded ones")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="some of them only")
+    parser.add_argument(
+        "--experiments", nargs="+", choices=experiments.NAMES, default=experiments.NAMES, metavar="NAME"
+    )
+    parser.add_argument("--minutes", type=float, help=f"when rows end, from now ({Sizes.rows_until:g})")
+    parser.add_argument("--workers", type=int, default=4, help="groups of rows at a time (%(default)s)")
     options = parser.parse_args(arguments)
     try:
         if options.take:
             print(take(options.take))
             return 0
         device = str(training.place_of(options.device))
+        where = parallel.Where(workers=options.workers)
     except (ValueError, OSError) as error:
         print(f"benchmarks.gpu: {error}", file=sys.stderr)
         return 2
@@ -147,18 +171,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "device": provenance.device_name(torch.device(device)),
         "versions": provenance.versions(),
         "sizes": dataclasses.asdict(sizes),
-        "agreement": [],
-        "speed": [],
-        "rows": [],
+        **{part: [] for part in PARTS},
     }
-    parts = {"agreement": agreement(device, sizes), "speed": speed(device, sizes, started)}
-    if options.source:
-        parts["rows"] = rows(device, options.source, sizes, started)
-    for name, part in parts.items():
-        for entry in part:
-            found[name].append(entry)
-            write_atomically(options.out, json.dumps(found, ensure_ascii=False, indent=1))
-        print(f"{name}: {len(found[name])} entries after {time.perf_counter() - started:.0f} s", flush=True)
+
+    def record(part: str, entry: dict[str, Any]) -> None:
+        found[part].append(entry)
+        write_atomically(options.out, json.dumps(found, ensure_ascii=False, indent=1))
+
+    def report(part: str) -> None:
+        print(f"{part}: {len(found[part])} entries after {time.perf_counter() - started:.0f} s", flush=True)
+
+    for part, entries in (("agreement", agreement(device, sizes)), ("speed", speed(device, sizes, started))):
+        if part in options.parts:
+            for entry in entries:
+                record(part, entry)
+            report(part)
+    if options.source and "rows" in options.parts:
+        until = time.time() + 60 * (options.minutes or sizes.rows_until) - (time.perf_counter() - started)
+        failures = rows(device, options.source, options.experiments, where, until, partial(record, "rows"))
+        report("rows")
+        print("\n".join(failures), file=sys.stderr)
     print(f"{options.out} has the results.")
     return 0
 

@@ -190,8 +190,7 @@ def fit(
         return losses_of(chosen, noise, check_values=True)
 
     def draw() -> Batch:
-        chosen, noise = _draw(len(x), batch_size, model.d, x.dtype, generator)
-        return chosen, noise if other is None else torch.randn(noise.shape, generator=other, dtype=x.dtype)
+        return _draw(len(x), batch_size, model.d, x.dtype, generator, other)
 
     losses = _minimise(
         list(model.parameters()),
@@ -214,6 +213,7 @@ def fit_grid(
     *,
     betas: Sequence[float],
     seeds: Sequence[int],
+    noise_seeds: Sequence[int] | None = None,
     objective: str | Loss = "beta_vae",
     likelihood: Likelihood | None = None,
     steps: int = 2500,
@@ -227,24 +227,30 @@ def fit_grid(
     """Train a model for every β and seed at once: what `fit(make(seed), x, beta=β, seed=seed)` gives, but faster.
 
     `make` builds the untrained model of a seed. All models take a step together, as one batch of small matrices. Models
-    of one seed see the same batches and noise. A function as `optimiser` gets parameters with an axis of models in
-    front, so it must treat each number on its own. The result maps (β, seed) to its `Fit`. Raises what `fit` raises.
+    of one seed see the same batches and noise; `noise_seeds`, one for each seed, give other noise to the same batches.
+    A function as `optimiser` gets parameters with an axis of models in front, so it must treat each number on its own.
+    The result maps (β, seed) to its `Fit`. Raises what `fit` raises.
     """
     keys = [(beta, seed) for beta in betas for seed in seeds]
     if not keys or len(set(keys)) < len(keys):
         raise ValueError(f"A grid needs different betas and different seeds, but got {list(betas)} and {list(seeds)}.")
+    if noise_seeds is not None and len(noise_seeds) != len(seeds):
+        raise ValueError(f"Each seed needs a noise seed, but there are {len(seeds)} and {len(noise_seeds)}.")
     models = [make(seed) for _, seed in keys]
     loss = _prepare(objective, x, betas, likelihood, models, options)
     place = place_of(device)
     skeleton = _Loss(copy.deepcopy(models[0]).to("meta"), loss)
     weights, _ = stack_module_state([_Loss(model.to(place), loss) for model in models])
     generators = {seed: _input.generator(seed) for seed in seeds}
-    run = _identity(x, _name_of(objective), options, likelihood, keys, batch_size, learning_rate, _name_of(optimiser))
+    others = {seed: _input.generator(noise_seed) for seed, noise_seed in zip(seeds, noise_seeds or (), strict=False)}
+    how = (_name_of(objective), options, likelihood, keys, noise_seeds)
+    run = _identity(x, *how, batch_size, learning_rate, _name_of(optimiser))
     rows, beta = x.to(place), torch.tensor([beta for beta, _ in keys], dtype=x.dtype, device=place)
 
     def draw() -> Batch:
         drawn = {
-            seed: _draw(len(x), batch_size, models[0].d, x.dtype, generator) for seed, generator in generators.items()
+            seed: _draw(len(x), batch_size, models[0].d, x.dtype, generator, others.get(seed))
+            for seed, generator in generators.items()
         }
         chosen, noise = (torch.stack([drawn[seed][part] for _, seed in keys]) for part in (0, 1))
         return chosen, noise
@@ -268,7 +274,7 @@ def fit_grid(
         steps=steps,
         learning_rate=learning_rate,
         optimiser=partial(optimisers.make, optimiser, leading=1),
-        checkpoint=_Checkpoint(checkpoint, list(generators.values()), run),
+        checkpoint=_Checkpoint(checkpoint, [*generators.values(), *others.values()], run),
     )
     for index, model in enumerate(models):
         trained = {name.removeprefix("model."): w[index] for name, w in weights.items()}
@@ -408,10 +414,16 @@ def _name_of(part: str | Factory | Loss) -> str:
     return part if isinstance(part, str) else getattr(part, "__qualname__", repr(part))
 
 
-def _draw(examples: int, size: int, d: int, dtype: torch.dtype, generator: torch.Generator) -> Batch:
-    """Indices of random rows (size) and noise from N(0, I) (size, d), on the CPU so that a seed means one thing."""
+def _draw(
+    examples: int, size: int, d: int, dtype: torch.dtype, generator: torch.Generator, other: torch.Generator | None
+) -> Batch:
+    """Indices of random rows (size) and noise from N(0, I) (size, d), on the CPU so that a seed means one thing.
+
+    `other` gives other noise and leaves the indices as they are.
+    """
     chosen = torch.randint(examples, (_input.whole("batch_size", size),), generator=generator)
-    return chosen, torch.randn(size, d, generator=generator, dtype=dtype)
+    noise = torch.randn(size, d, generator=generator, dtype=dtype)
+    return chosen, noise if other is None else torch.randn(size, d, generator=other, dtype=dtype)
 
 
 def _minimise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,8 +19,8 @@ EXERCISES = [
     Exercise(
         id="hadamard",
         prompt=(
-            "Give the upper bound of log det(I + JᵀJ/β) that Hadamard's inequality gives, "
-            "from the norms of the columns of J."
+            "Give the upper bound of log det(I + JᵀJ/β) that the product of the diagonal gives, for any number of "
+            "latents, from the squared norms of the columns of J."
         ),
         inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d"},
         answer="sum(log(1 + colnorm2(J)/beta))",
@@ -48,8 +48,8 @@ EXERCISES = [
     Exercise(
         id="column-estimator",
         prompt=(
-            "A column i is drawn uniformly from d, and c is its squared norm. "
-            "Give an unbiased estimate of the bound from this one column."
+            "A column i of J is drawn uniformly from d, and c is its squared norm. Give an estimate of the bound "
+            "Σ log(1 + ‖J_i‖²/β), without the factor β/2 of the loss, that is right on average."
         ),
         inputs={"c": "pos", "beta": "pos", "d": "dim:d", "n": "dim:n"},
         answer="d*log(1 + c/beta)",
@@ -97,9 +97,9 @@ EXERCISES = [
     Exercise(
         id="pass-count",
         prompt=(
-            "A pass through the decoder costs r times a pass through the encoder. Forward or backward, with respect to "
-            "inputs or to weights, each costs the same. The regulariser takes k columns on a share f of the batch. "
-            "How many times the cost of a β-VAE step does a step cost?"
+            "One pass through the decoder costs r times one pass through the encoder. For each example in a share f of "
+            "the batch the regulariser takes k columns; for the others it takes none. How many times as dear as a "
+            "β-VAE step is such a step? Count three passes for whatever goes through a network, and neglect all else."
         ),
         inputs={"r": "pos", "k": "pos", "f": "unit"},
         answer="(1 + r*(1 + k*f))/(1 + r)",
@@ -174,6 +174,38 @@ EXERCISES = [
                 "Return one number for each Jacobian in the batch.",
                 "sum over the batch",
             ),
+        ),
+    ),
+    Exercise(
+        id="paired-seeds",
+        prompt=(
+            "Each of three seeds sets the starting weights and the batches of a training. With own columns the models "
+            "of the three seeds end at 14.8, 15.1 and 15.3 nats. With a shared column, from the same three seeds, they "
+            "end at 15.2, 15.5 and 15.6. What do these six numbers show about sharing the column, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "higher": "From these starts, training with a shared column ends higher, by 0.3 to 0.4 nats.",
+                "nothing": "Nothing yet: with three seeds on each side, chance explains the difference.",
+                "biased": "A shared column trains another objective than own columns do.",
+            },
+            reasons={
+                "paired": "Seed by seed the difference is positive, and it varies far less than the seeds do.",
+                "overlap": "The two ranges overlap.",
+                "means": "The mean of the three losses is higher.",
+            },
+            right=("higher", "paired"),
+            hints={
+                ("higher", "overlap"): "Do overlapping ranges speak for a difference, or against one?",
+                ("higher", "means"): "The means differ by less than a range is wide. What makes you believe them?",
+                ("nothing", "paired"): "If every difference is about the same, what is left to chance?",
+                ("nothing", "overlap"): "What do two losses of the same seed have in common?",
+                ("nothing", "means"): "Is a higher mean a reason to see nothing?",
+                ("biased", "paired"): "The difference is there. Do losses at the end say what the mean gradient was?",
+                ("biased", "overlap"): "What is the mean of a shared draw? And what can a range say about it?",
+                ("biased", "means"): "Can noise alone, around the right mean, leave a training higher?",
+            },
         ),
     ),
 ]

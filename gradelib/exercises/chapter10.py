@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -183,6 +183,38 @@ EXERCISES = [
             Mistake(
                 "beta", "The divergence knows nothing of pixels, but the squared error does. What keeps the balance?"
             ),
+        ),
+    ),
+    Exercise(
+        id="length-control",
+        prompt=(
+            "After 350 steps, for six values of β and three seeds each, the β-VAE loss of models trained with GRAE≈ is "
+            "less than one per cent above their GRAE≈. A report concludes that the two objectives agree for these "
+            "networks. Which further experiment could refute it most directly, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "longer": "Train with GRAE≈ for 700, 1400 and 2800 steps, each run annealed to its own end.",
+                "seeds": "Train three more seeds for 350 steps, at every β.",
+                "other": "Compute both losses of models that were trained as β-VAEs.",
+            },
+            reasons={
+                "exploit": "The longer GRAE≈ is minimised, the more it can use what it leaves out.",
+                "spread": "Three seeds leave a standard error, and more seeds make it smaller.",
+                "neutral": "These models were never driven to where GRAE≈ is too low.",
+            },
+            right=("longer", "exploit"),
+            hints={
+                ("longer", "spread"): "Your experiment keeps the seeds and changes something else. What?",
+                ("longer", "neutral"): "Which of the two losses do the longer trainings minimise?",
+                ("seeds", "exploit"): "Do more seeds minimise GRAE≈ any further?",
+                ("seeds", "spread"): "Eighteen models lie below one per cent. What is the same for all of them?",
+                ("seeds", "neutral"): "Which of the two losses do these models minimise?",
+                ("other", "exploit"): "Do these models minimise GRAE≈?",
+                ("other", "spread"): "Does your experiment make the standard error smaller?",
+                ("other", "neutral"): "Can models that do not look for the fault of a loss show that it has none?",
+            },
         ),
     ),
 ]

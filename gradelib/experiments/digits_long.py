@@ -67,7 +67,7 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
     if job["control"] == "bernoulli":
         return _bernoulli(job, data, device), {}
     trained = models.train(job, data, device, _shared_column if job["control"] == "shared" else None)
-    model, beta = trained.model, job["beta"]
+    model, beta = trained.model.to(data.train.device), job["beta"]
     numbers, _ = models.judge(model, data.test, job, settings["samples"])
     numbers["train_loss"] = trained.train_loss
     numbers["price"] = numbers["beta_vae_diagonal"] - numbers["beta_vae_full"]
@@ -244,6 +244,7 @@ EXPERIMENT = Experiment(
     settings={"samples": 16, "draws": 64},
     jobs={_key(job): job for job in _jobs()},
     run=run,
+    trainings=lambda job: [] if job["control"] in ("bernoulli", "shared") else [job],
     evaluate=evaluate,
     number="beta_vae_diagonal",
     tiny_jobs={_key(job): job for job in _TINY_JOBS},

@@ -27,7 +27,8 @@ class Experiment:
     `settings` is what all jobs share besides their own, `jobs` maps the key of each row to its job, the most telling
     first. `data` names the data set, unless a job has a `data` of its own. `run(job, settings, data, device)` does one
     job. `evaluate(rows)` turns rows into the table of the answer. `number` is what `confirm` compares. `tiny_jobs` and
-    `tiny_settings` go through every branch of `run`, on the digits that ship with scikit-learn.
+    `tiny_settings` go through every branch of `run`, on the digits that ship with scikit-learn. `trainings(job)` are
+    the jobs that `run` gives to `models.train`, one after another.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Experiment:
     number: str
     tiny_jobs: Mapping[str, Job]
     tiny_settings: Mapping[str, Any]
+    trainings: Callable[[Job], list[Job]] = lambda job: [job]
 
     def data_of(self, job: Job) -> str:
         """The name of the data set of a job."""

@@ -69,8 +69,9 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
     """Train the model of a job and compare its Σ with the formula's, on the first held-out images."""
     trained = models.train(job, data, device)
     x = data.test[: settings["held_out"]]
-    judged, _ = models.judge(trained.model, x, job, settings["samples"])
-    numbers = compare(trained.model, x, job, settings["samples"])
+    model = trained.model.to(x.device)
+    judged, _ = models.judge(model, x, job, settings["samples"])
+    numbers = compare(model, x, job, settings["samples"])
     return {"train_loss": trained.train_loss, **judged, **numbers, **trained.cost}, {}
 
 

@@ -88,11 +88,15 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
 
 
 def _train(kind: str, job: Job, data: Dataset, device: str) -> VAE:
+    return models.train(_training(kind, job), data, device).model.to(data.train.device)
+
+
+def _training(kind: str, job: Job) -> Job:
     changes = dict(KINDS[kind])
     for name in ("seed", "noise_seed"):
         if name in changes:
             changes[name] += job["seed"]
-    return models.train({**job, **changes}, data, device).model
+    return {**job, **changes}
 
 
 @lru_cache(maxsize=1)
@@ -192,6 +196,7 @@ EXPERIMENT = Experiment(
     },
     jobs={_key(job): job for job in _jobs()},
     run=run,
+    trainings=lambda job: [_training(kind, job) for kind in job["kinds"]],
     evaluate=evaluate,
     number="distance_beta_vae_prior",
     tiny_jobs={_key(job): job for job in _TINY_JOBS},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,37 +47,109 @@ def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None =
 
     A job says objective, family, block, activation, hidden, latents, beta, seed, noise_seed, steps, learning_rate,
     optimiser and batch_size, and the options of its objective. Raises FloatingPointError where the loss stops being
-    finite. A function as `objective` is trained in place of the one that the job names.
+    finite. A function as `objective` is trained in place of the one that the job names. Inside a block of
+    `trained_together` this is the model that was trained there, still on its device.
     """
-    model = networks.mlp_vae(
+    if objective is None and (ready := _together.get(_text_of(job, _TRAINING))):
+        return ready
+    started, worked = time.perf_counter(), time.process_time()
+    fit = training.fit(
+        _untrained(job, data, job["seed"]),
+        data.train,
+        beta=job["beta"],
+        seed=job["seed"],
+        noise_seed=job["noise_seed"],
+        **{**_options(job, device), "objective": objective or job["objective"]},
+    )
+    return _trained(fit, job, data, time.perf_counter() - started, time.process_time() - worked)
+
+
+_ALIKE = ("objective", "family", "block", "activation", "hidden", "latents", "steps", "optimiser", "learning_rate")
+_ALIKE += ("batch_size", "codes", "fraction")
+_TRAINING = ("beta", "seed", "noise_seed", *_ALIKE)  # what of a job makes its model
+_together: dict[str, Trained] = {}  # the models of the innermost block of `trained_together`
+
+
+def _text_of(job: Job, names: Sequence[str]) -> str:
+    return json.dumps({name: job.get(name) for name in names})
+
+
+def group_of(job: Job) -> str:
+    """Jobs of one group differ in β and seed alone, as far as the training goes, and have one distance of noise."""
+    return f"{_text_of(job, _ALIKE)} {_distance(job)}"
+
+
+def _distance(job: Job) -> int | None:
+    """How far the seed of the noise is from that of the batches; None where they are one."""
+    return None if job["noise_seed"] is None else job["noise_seed"] - job["seed"]
+
+
+@contextmanager
+def trained_together(jobs: Sequence[Job], data: Dataset, device: str) -> Iterator[None]:
+    """Inside the block `train` has the models of these jobs ready: each group took its steps as one batch of models.
+
+    On a GPU that is many times faster than one after the other. A group in which a loss stopped being finite is not
+    ready: `train` trains each of its models by itself.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(group_of(job), []).append(job)
+    try:
+        for group in groups.values():
+            with suppress(FloatingPointError):
+                _train_group(group, data, device)
+        yield
+    finally:
+        _together.clear()
+
+
+def _train_group(group: Sequence[Job], data: Dataset, device: str) -> None:
+    place, first = training.place_of(device), group[0]
+    betas, seeds = ([*dict.fromkeys(job[name] for job in group)] for name in ("beta", "seed"))
+    distance = _distance(first)
+    noise_of = {seed: None if distance is None else seed + distance for seed in seeds}
+    started, worked = time.perf_counter(), time.process_time()
+    fits = training.fit_grid(
+        lambda seed: _untrained(first, data, seed),
+        data.train.to(place),
+        betas=betas,
+        seeds=seeds,
+        noise_seeds=None if distance is None else [*noise_of.values()],
+        **_options(first, device),
+    )
+    spent = [(now - then) / len(fits) for now, then in ((time.perf_counter(), started), (time.process_time(), worked))]
+    for (beta, seed), fit in fits.items():
+        job = {**first, "beta": beta, "seed": seed, "noise_seed": noise_of[seed]}
+        _together[_text_of(job, _TRAINING)] = _trained(fit, job, data, *spent)
+
+
+def _untrained(job: Job, data: Dataset, seed: int) -> VAE:
+    return networks.mlp_vae(
         data.n,
         job["latents"],
         hidden=job["hidden"],
         activation=job["activation"],
         family=job["family"],
         block=job["block"],
-        seed=job["seed"],
+        seed=seed,
     ).to(data.train.dtype)
-    started, worked = time.perf_counter(), time.process_time()
-    fit = training.fit(
-        model,
-        data.train,
-        beta=job["beta"],
-        seed=job["seed"],
-        noise_seed=job["noise_seed"],
-        objective=objective or job["objective"],
-        steps=job["steps"],
-        learning_rate=job["learning_rate"],
-        optimiser=job["optimiser"],
-        batch_size=job["batch_size"],
-        device=device,
+
+
+def _options(job: Job, device: str) -> dict[str, Any]:
+    """What `fit` and `fit_grid` take alike."""
+    names = ("objective", "steps", "learning_rate", "optimiser", "batch_size")
+    return {name: job[name] for name in names} | {
+        "device": device,
         **{name: job[name] for name in ("codes", "fraction") if name in job},
-    )
+    }
+
+
+def _trained(fit: training.Fit, job: Job, data: Dataset, seconds: float, cpu_seconds: float) -> Trained:
     last = fit.losses[-max(1, len(fit.losses) // 10) :]
     cost = {
         "passes": round(passes(job["objective"], job["latents"]) * job["steps"]),
-        "seconds": time.perf_counter() - started,
-        "cpu_seconds": time.process_time() - worked,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
     }
     return Trained(fit.model, float(last.mean()) - _normaliser(data.n), cost)
 
@@ -94,13 +168,14 @@ def judge(model: VAE, x: Tensor, job: Job, samples: int) -> tuple[Numbers, Tenso
     model: `beta_vae_diagonal`, `beta_vae_full`, and `beta_vae_block` where the job has blocks. Where Σ was trained,
     `beta_vae` and `taylor` have the encoder's own. `…_error` is the standard error over the draws, `samples` for each
     example in pairs h ± Lε. `code_variances` are the eigenvalues of the covariance of the codes, `active` how many of
-    them are above `ACTIVE`.
+    them are above `ACTIVE`. The work is done where the model is, and JᵀJ comes back to where x is.
     """
     parts, metrics, codes = [], [], []
+    place = next(model.parameters()).device
     for number, rows in enumerate(x.split(CHUNK)):
-        values, metric, h = _judge_chunk(model, rows, job, samples, seed=number)
+        values, metric, h = _judge_chunk(model, rows.to(place), job, samples, seed=number)
         parts.append((len(rows), values))
-        metrics.append(metric)
+        metrics.append(metric.to(x.device))
         codes.append(h)
     variances = torch.linalg.eigvalsh(torch.cat(codes).mT.cov().double()).flip(0).tolist()
     numbers = {name: _average(name, parts) for name in parts[0][1]}

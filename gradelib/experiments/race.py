@@ -219,6 +219,7 @@ EXPERIMENT = Experiment(
     settings={"samples": 16},
     jobs={_key(job): job for job in _jobs()},
     run=run,
+    trainings=lambda job: [],  # it has grids of its own
     evaluate=evaluate,
     number="mean_loss",
     tiny_jobs={_key(job): job for job in _TINY_JOBS},

@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import stdev
@@ -19,7 +19,7 @@ from gradelib import datasets, parallel, training
 from gradelib.datasets import Dataset
 from gradelib.experiments import provenance
 from gradelib.experiments.experiment import Experiment, Job, Row
-from gradelib.experiments.models import passes
+from gradelib.experiments.models import group_of, passes, trained_together
 from gradelib.experiments.store import Store
 
 SECONDS_A_PASS = 0.0009  # of one step at 784–128–128 and batch 128 on one core, where no row says better
@@ -57,6 +57,40 @@ def work(task: Task) -> tuple[Row, dict[str, Any]] | None:
     cost = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
     origin = origin_of(experiment, data, place) | {name: round(value, 1) for name, value in cost.items()}
     return {"job": dict(task.job), **outcome, "provenance": origin}, arrays
+
+
+def work_together(tasks: Mapping[str, Task]) -> dict[str, tuple[Row, dict[str, Any]]]:
+    """The rows of a group of jobs and their arrays by key, empty where the time is up. This runs in a worker.
+
+    Their models are trained side by side, so that a GPU has enough to do.
+    """
+    from gradelib.experiments import find
+
+    first = next(iter(tasks.values()))
+    if first.until is not None and time.time() > first.until:
+        return {}
+    experiment = find(first.experiment)
+    data = load_data(experiment.data_of(first.job), first.source)
+    jobs = [training for task in tasks.values() for training in experiment.trainings(task.job)]
+    found = {}
+    with trained_together(jobs, data, first.device):
+        for key, task in tasks.items():
+            if (row := work(replace(task, until=None))) is not None:
+                found[key] = row
+    return found
+
+
+def groups(tasks: Mapping[str, Task]) -> dict[str, dict[str, Task]]:
+    """The tasks in groups whose models can be trained side by side, by the key of their first."""
+    from gradelib.experiments import find
+
+    found: dict[Any, dict[str, Task]] = {}
+    for key, task in tasks.items():
+        experiment = find(task.experiment)
+        kinds = frozenset(group_of(training) for training in experiment.trainings(task.job))
+        which = (task.experiment, experiment.data_of(task.job), kinds or key)
+        found.setdefault(which, {})[key] = task
+    return {next(iter(group)): group for group in found.values()}
 
 
 def _outcome(numbers: Mapping[str, Any]) -> Row:
@@ -142,7 +176,6 @@ def run(
         load_data(name, source)
     _compare_tiny(store, head, rows)
     until = None if minutes is None else time.time() + 60 * minutes
-    tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in experiment.jobs.items()}
     added = 0
 
     def record(key: str, result: tuple[Row, dict[str, Any]] | None) -> None:
@@ -151,7 +184,16 @@ def run(
             store.merge(key, *result)
             added += 1
 
-    failures = parallel.run_jobs(work, tasks, where, record=record, done=rows, label=experiment.name)
+    def record_all(_: str, results: Mapping[str, tuple[Row, dict[str, Any]]]) -> None:
+        for key, result in results.items():
+            record(key, result)
+
+    if place.type == "cuda":
+        tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in missing.items()}
+        failures = parallel.run_jobs(work_together, groups(tasks), where, record=record_all, label=experiment.name)
+    else:
+        tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in experiment.jobs.items()}
+        failures = parallel.run_jobs(work, tasks, where, record=record, done=rows, label=experiment.name)
     say(f"{store.path}: {added} rows more, {len(missing) - added} to go.")
     if failures:
         first = next(iter(failures.values()))

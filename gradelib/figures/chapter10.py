@@ -1,47 +1,51 @@
-"""Figures of chapter 10: what both objectives charge at each solution, and how far apart they are over β."""
+"""Figures of chapter 10: the gap against the length of training, and what both objectives charge at each solution."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 
 from gradelib._names import one_of
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
 Terms = Mapping[str, float]
+Curves = Mapping[str, Mapping[int, Sequence[float]]]  # objective, steps, the gaps of the seeds
 
 # What each bar is made of, from the bottom up. The first two terms belong to both losses.
-GRAE_BAR, VAE_BAR = ("error", "code", "charge"), ("error", "code", "width", "blur")
+GRAE_BAR, VAE_BAR = ("error", "code", "charge"), ("error", "code", "cloud")
 _FILLS = {
     "error": (COLOURS["faint"], ""),
     "code": (COLOURS["muted"], ""),
     "charge": (COLOURS["diagonal"], "//"),
-    "width": (COLOURS["block"], "\\\\"),
-    "blur": (COLOURS["learned"], ""),
+    "cloud": (COLOURS["learned"], ""),
 }
-_MEANINGS = {"β-VAE": "learned", "GRAE≈": "diagonal", "GRAE": "full"}  # by what a model was trained with
+_MEANINGS = {"β-VAE": "learned", "GRAE≈": "diagonal"}  # by what a model was trained with
+_NEAR_ZERO = 0.1  # per cent; between this and its negative the axis of the gap is linear
 
 
-def terms_at_solutions(solutions: Mapping[float, Mapping[str, Terms]]) -> Callable[[float], Picture]:
-    """A function of β that draws GRAE≈ and the β-VAE loss, term by term, at each solution that there is at this β.
+def terms_at_solutions(solutions: Mapping[tuple[float, int], Mapping[str, Terms]]) -> Callable[[float, int], Picture]:
+    """A function of β and steps that draws GRAE≈ and the β-VAE loss, term by term, at each solution that there is.
 
-    `solutions` maps β to the objective trained with, and that to the five terms "error", "code", "charge", "width" and
-    "blur" in nats. Raises ValueError where there is no solution, a term is missing or one is negative.
+    `solutions` maps β and steps to the objective trained with, and that to the four terms "error", "code", "charge" and
+    "cloud" in nats. Raises ValueError where there is no solution, a term is missing or one is negative.
     """
     for terms in (terms for found in solutions.values() for terms in found.values()):
         if set(terms) != set(_FILLS) or not all(value >= 0 for value in terms.values()):
             raise ValueError(f"A solution has the terms {list(_FILLS)}, none of them negative, but got {dict(terms)}.")
     if not solutions or not all(solutions.values()):
         raise ValueError("Every β needs at least one solution, but there is none.")
-    top = 1.06 * max(_height(terms) for found in solutions.values() for terms in found.values())
+    top = 1.1 * max(_height(terms) for found in solutions.values() for terms in found.values())
     most = max(map(len, solutions.values()))
 
     @style()
-    def draw(beta: float) -> Picture:
-        figure, panel = axes(width=6.4, height=3.6)
-        found = solutions[beta]
+    def draw(beta: float, steps: int) -> Picture:
+        figure, panel = axes(width=6.4, height=3.4)
+        found = solutions[beta, steps]
         for place, terms in enumerate(found.values()):
             _stack(panel, place - 0.2, GRAE_BAR, terms)
             _stack(panel, place + 0.2, VAE_BAR, terms)
@@ -55,38 +59,54 @@ def terms_at_solutions(solutions: Mapping[float, Mapping[str, Terms]]) -> Callab
     return draw
 
 
-def gaps_over_beta(gaps: Mapping[str, Mapping[float, Sequence[float]]]) -> Picture:
-    """How much higher the β-VAE loss is than the deterministic one, in % and over β: the seeds and their mean.
+def gaps_over_steps(gaps: Mapping[float, Curves]) -> Picture:
+    """How much higher the β-VAE loss is than GRAE≈, in % of it, over the length of training: one panel for each β.
 
-    `gaps` maps the objective trained with to β, and that to the gaps of its seeds. Raises ValueError for another name.
+    `gaps` maps β to the objective trained with, that to the steps, and these to the gaps of the seeds. A bar is a
+    standard error. Raises ValueError for another objective, or where there is no β.
     """
+    if not gaps:
+        raise ValueError("There is no β to draw a gap for.")
     with style():
-        figure, panel = axes(width=5, height=3)
-        for name, found in gaps.items():
-            shown = look(_MEANINGS[one_of("objective", name, _MEANINGS)])
-            betas = sorted(found)
-            middle = [_mean(found[beta]) for beta in betas]
-            panel.plot(betas, middle, color=shown["color"], linestyle=shown["linestyle"] or "-", linewidth=1)
-            points = [(beta, gap) for beta in betas for gap in found[beta]]
-            label = f"trained with {name}"
-            panel.plot(*zip(*points, strict=True), **shown | {"linestyle": "", "label": label})
-        panel.axhline(0, color=COLOURS["muted"], linewidth=0.8)
-        panel.set(xscale="log", xlabel="β", ylabel="gap, % of the loss")
-        ticks = sorted({beta for found in gaps.values() for beta in found})
-        panel.set_xticks([beta for beta in ticks if beta != 0.6], [f"{beta:g}" for beta in ticks if beta != 0.6])
-        panel.minorticks_off()
-        panel.legend(loc="upper left")
-        ends = [
-            f"{name} the mean goes from {_mean(found[min(found)]):.3f}% at β = {min(found):g} "
-            f"to {_mean(found[max(found)]):.3f}% at β = {max(found):g}"
-            for name, found in gaps.items()
-        ]
-        words = "The gap over β, one mark for each seed and a line through their means. For models trained with "
-        return Picture(figure, alt=words + "; with ".join(ends) + ".")
+        figure, panels = axes(1, len(gaps), width=7, height=3, sharey=True, squeeze=False)
+        for panel, (beta, curves) in zip(panels[0], gaps.items(), strict=True):
+            for name, found in curves.items():
+                _curve(panel, name, found)
+            panel.axhline(0, color=COLOURS["muted"], linewidth=0.8)
+            panel.set(xscale="log", title=f"β = {beta:g}", xlabel="steps")
+            ticks = sorted({steps for found in curves.values() for steps in found})
+            panel.set_xticks(ticks[::2], [f"{steps:d}" for steps in ticks[::2]])
+            panel.xaxis.set_minor_locator(NullLocator())
+        first = panels[0, 0]
+        first.set_yscale("symlog", linthresh=_NEAR_ZERO)
+        first.set_yticks([-0.1, 0, 0.1, 1, 10, 100], ["−0.1", "0", "0.1", "1", "10", "100"])
+        first.yaxis.set_minor_locator(NullLocator())
+        first.set(ylabel="gap, % of the loss", ylim=(-_NEAR_ZERO, 100))
+        first.legend(loc="upper left")
+        words = [f"at β = {beta:g}, {_ends(name, found)}" for beta, of in gaps.items() for name, found in of.items()]
+        return Picture(figure, alt="The gap over the length of training. Its mean goes, " + "; ".join(words) + ".")
 
 
-def _mean(gaps: Sequence[float]) -> float:
-    return sum(gaps) / len(gaps)
+def _curve(panel: Axes, name: str, found: Mapping[int, Sequence[float]]) -> None:
+    shown = look(_MEANINGS[one_of("objective", name, _MEANINGS)])
+    line = shown["linestyle"] or "-"
+    steps = sorted(found)
+    errors = [_standard_error(found[one]) for one in steps]
+    panel.errorbar(
+        steps, [fmean(found[one]) for one in steps], errors, **shown | {"linestyle": line, "label": f"with {name}"}
+    )
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def _ends(name: str, found: Mapping[int, Sequence[float]]) -> str:
+    first, last = min(found), max(found)
+    return (
+        f"trained with {name}, from {fmean(found[first]):.3f}% after {first} steps "
+        f"to {fmean(found[last]):.3f}% after {last}"
+    )
 
 
 def _height(terms: Terms) -> float:
@@ -115,7 +135,7 @@ def _words(found: Mapping[str, Terms]) -> str:
         promised, kept = (sum(terms[part] for part in bar) for bar in (GRAE_BAR, VAE_BAR))
         said.append(
             f"Trained with {name}: GRAE≈ is {promised:.2f} nats (error {terms['error']:.2f}, code {terms['code']:.2f}, "
-            f"charge {terms['charge']:.2f}) and the β-VAE loss {kept:.2f} (the same error and code, width "
-            f"{terms['width']:.2f}, blur {terms['blur']:.2f})."
+            f"charge {terms['charge']:.2f}) and the β-VAE loss {kept:.2f} (the same error and code, cloud "
+            f"{terms['cloud']:.2f})."
         )
     return "Two stacked bars for each solution. " + " ".join(said)

@@ -1,12 +1,14 @@
 """What `make gpu` does, tried on the CPU; a GPU's own numbers need one."""
 
 import json
+import time
 
 import pytest
 import torch
+from inline_executor import inline
 
 from benchmarks import gpu
-from gradelib import experiments, training
+from gradelib import experiments, parallel, training
 from gradelib.experiments import mnist_blocks, mnist_objectives, running
 from gradelib.experiments.store import Store
 
@@ -32,24 +34,31 @@ def test_everything_but_the_gpu_on_the_cpu(tmp_path, capsys):
 def test_rows_stop_when_the_time_is_up_and_are_merged_beside_the_others(tmp_path, monkeypatch):
     folder = tmp_path / "recorded"
     monkeypatch.setattr("gradelib.experiments.store.FOLDER", folder)
-    done = []
+    monkeypatch.setattr(parallel, "_processes", inline)
+    names, done = ("mnist-objectives", "mnist-blocks"), []
 
-    def work(task):
-        done.append(task.device)
-        row = {"job": dict(task.job), "state": "done", "numbers": {"beta_vae_diagonal": 1.0}, "provenance": {}}
-        return row, {"metric": [[1.0, 0.0], [0.0, 1.0]]}
+    def work_together(tasks):
+        done.extend(task.device for task in tasks.values())
+        numbers = {"state": "done", "numbers": {"beta_vae_diagonal": 1.0}, "provenance": {}}
+        return {key: ({"job": dict(task.job), **numbers}, {"metric": [[1.0]]}) for key, task in tasks.items()}
 
-    monkeypatch.setattr(running, "work", work)
-    monkeypatch.setattr(experiments, "NAMES", ("mnist-objectives", "mnist-blocks"))
-    sizes = gpu.Sizes(rows_until=1e9)
+    def rows(until):
+        entries = []
+        failed = gpu.rows("cuda", "folder", names, parallel.Where(workers=1), until, entries.append)
+        assert failed == []
+        return entries
+
+    before = time.time() - 1
+    assert rows(before) == []  # before anything is replaced: no group begins
+    monkeypatch.setattr(running, "work_together", work_together)
     count = len(mnist_objectives.EXPERIMENT.jobs) + len(mnist_blocks.EXPERIMENT.jobs)
-    entries = list(gpu.rows("cuda", "folder", sizes, 0.0))
-    assert len(entries) == count
+    entries = rows(before)
+    assert len(entries) == len(done) == count
     assert set(done) == {"cuda"}
-    assert not list(gpu.rows("cuda", "folder", gpu.TINY, -1.0))
     file = tmp_path / "gpu.json"
-    file.write_text(json.dumps({"rows": entries[:2] + entries[-1:]}), encoding="utf8")
+    some = [entries[0], entries[1], entries[-1]]
+    file.write_text(json.dumps({"rows": some}), encoding="utf8")
     assert gpu.main(["--take", str(file)]) == 0
-    assert list(Store(mnist_objectives.EXPERIMENT).read()[1]) == [entry["key"] for entry in entries[:2]]
+    assert set(Store(mnist_objectives.EXPERIMENT).read()[1]) == {entry["key"] for entry in some[:2]}
     assert len(Store(experiments.find("mnist-blocks")).arrays()) == 1
-    assert len(list(gpu.rows("cuda", "folder", sizes, 0.0))) == count - 3
+    assert len(rows(before)) == count - 3

@@ -127,7 +127,7 @@ COVARIANCE_FLIPS = [
 SAMPLE_FLIPS = [
     (training, "_autoencoder", "codes * code - likelihood", "-codes * code - likelihood"),
     (training, "_rae", "- model.d * entries", "+ 0.1 * model.d * entries"),
-    (mnist_samples, "_train", 'changes[name] += job["seed"]', "changes[name] += 1"),
+    (mnist_samples, "_training", 'changes[name] += job["seed"]', "changes[name] += 1"),
     (mnist_samples, "_pictures", "mean + normal", "-mean + normal"),
     (mnist_samples, "_pictures", "h[rows] + (factor", "h[rows] - (factor"),
     (mnist_samples, "_pictures", "+ (factor @ factor.mT).mean(0)", "- 0.1 * (factor @ factor.mT).mean(0)"),

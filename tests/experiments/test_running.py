@@ -15,8 +15,9 @@ import pytest
 import torch
 from inline_executor import inline
 
-from gradelib import cli, experiments, parallel
+from gradelib import cli, experiments, parallel, training
 from gradelib.experiments import mnist_objectives, provenance, running
+from gradelib.experiments.experiment import few_digits
 from gradelib.experiments.store import Store
 
 JOBS = {f"seed {seed}": {**mnist_objectives.CORE, "steps": 2, "seed": seed} for seed in range(4)}
@@ -74,6 +75,68 @@ def test_rows_have_their_job_numbers_and_origin(tmp_path, small):
     assert run(tmp_path) == [
         "small: 4 of 4 rows are there; the other 0 take about 0.0 core-hours at the pace of 4 rows."
     ]
+
+
+TOGETHER = ("mnist-objectives", "mnist-samples", "learned-covariance", "digits-long")
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_models_that_are_trained_side_by_side_give_the_same_rows(name, monkeypatch):
+    """The jobs of the tiny run, at two β and two seeds, one by one and in groups."""
+    original = experiments.find(name)
+    experiment = replace(original, settings=original.tiny_settings)
+    monkeypatch.setattr(experiments, "find", lambda _: experiment)
+    monkeypatch.setattr(running, "load_data", lambda *_: few_digits())
+    tasks = {}
+    for key, job in experiment.tiny_jobs.items():
+        for beta, seed in ((job["beta"], 0), (job["beta"], 3), (0.7, 0), (0.7, 3)):
+            tasks[f"{key} {beta} {seed}"] = running.Task(name, {**job, "beta": beta, "seed": seed}, None, "cpu", None)
+    groups = running.groups(tasks)
+    assert sorted(key for group in groups.values() for key in group) == sorted(tasks)
+    assert max(map(len, groups.values())) == 4
+    trained, fit = [], training.fit
+    monkeypatch.setattr(training, "fit", lambda *given, **options: trained.append(given) or fit(*given, **options))
+    for group in groups.values():
+        trained.clear()
+        found = running.work_together(group)
+        assert len(trained) == (0 if len(group) > 1 else len(trained))
+        for key, task in group.items():
+            alone, together = running.work(task)[0]["numbers"], found[key][0]["numbers"]
+            assert list(alone) == list(together)
+            for number in alone.keys() - {"seconds", "cpu_seconds"}:
+                assert together[number] == pytest.approx(alone[number], rel=2e-5, abs=1e-9), (key, number)
+
+
+def test_a_group_that_diverges_is_trained_one_by_one(monkeypatch):
+    monkeypatch.setattr(running, "load_data", lambda *_: few_digits())
+    steep = {**mnist_objectives.CORE, "hidden": [8], "latents": 3, "steps": 12, "batch_size": 16, "learning_rate": 1e9}
+    tasks = {
+        f"seed {seed}": running.Task("mnist-objectives", {**steep, "seed": seed}, None, "cpu", None) for seed in (0, 1)
+    }
+    found = running.work_together(tasks)
+    assert [row["state"] for row, _ in found.values()] == ["diverged", "diverged"]
+
+
+def test_no_group_begins_when_the_time_is_up():
+    task = running.Task("mnist-objectives", dict(mnist_objectives.CORE), None, "cpu", until=1.0)
+    assert running.work_together({"one": task}) == {}
+
+
+def test_a_gpu_gets_groups(tmp_path, small, monkeypatch):
+    given = []
+
+    def together(tasks):
+        given.append([*tasks])
+        return {key: running.work(replace(task, device="cpu")) for key, task in tasks.items()}
+
+    monkeypatch.setattr(training, "place_of", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(provenance, "device_name", lambda _: "a GPU")
+    monkeypatch.setattr(running, "work_together", together)
+    run(tmp_path)
+    assert given == [[*JOBS]]
+    rows = Store(small, tmp_path).read()[1]
+    assert {row["provenance"]["device"] for row in rows.values()} == {"a GPU"}
+    assert run(tmp_path)[0].startswith("small: 4 of 4 rows are there; the other 0")
 
 
 @pytest.mark.parametrize("at", range(4))

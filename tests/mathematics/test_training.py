@@ -68,6 +68,16 @@ def test_a_grid_is_its_single_fits(family, block):
         assert fit.model.family == family
 
 
+def test_a_grid_with_other_noise_is_its_single_fits_with_other_noise():
+    noises = {0: 10, 3: 13}
+    grid = training.fit_grid(make, X, betas=[0.1], seeds=list(noises), noise_seeds=list(noises.values()), **SHORT)
+    for (beta, seed), fit in grid.items():
+        alone = training.fit(make(seed), X, beta=beta, seed=seed, noise_seed=noises[seed], **SHORT)
+        torch.testing.assert_close(fit.losses, alone.losses)
+    with refused("Each seed needs a noise seed", "2 and 1"):
+        training.fit_grid(make, X, betas=[0.1], seeds=[0, 3], noise_seeds=[10], **SHORT)
+
+
 def test_the_numbers_depend_on_the_seed_alone():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()

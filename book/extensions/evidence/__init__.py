@@ -1,4 +1,4 @@
-"""The evidence of the book: a Sphinx domain of checks and claims, the report of equations, and the ledger.
+"""The evidence of the book: a Sphinx domain of checks and claims, the report of equations, the ledger, the experiments.
 
 A cell shows a check or a claim as an output of its own MIME type, of which `gradelib.mime_renderer` makes a node. The
 domain notes it with its cell. Post-transforms then write the line with its link, the badge, the report and the ledger.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from book.extensions import metadata
-from book.extensions.evidence import domain, ledger, nodes, post_transforms, report
+from book.extensions.evidence import domain, experiments, ledger, nodes, post_transforms, report
 from gradelib.mime_renderer import record
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("claim-ledger", ledger.Ledger)
     app.add_directive("ledger-totals", ledger.Totals)
     app.add_directive("ledger-announced", ledger.Announced)
+    app.add_directive("recorded", experiments.Recorded)
+    app.add_directive("experiments", experiments.Experiments)
+    app.add_post_transform(experiments.ReadIn)
     app.add_post_transform(post_transforms.RecordLinks)
     app.add_post_transform(post_transforms.Badges)
     app.add_post_transform(report.ReportTables)
     app.add_post_transform(ledger.UnwrittenChapters)
     app.connect("env-get-updated", domain.outdated_lists)
     app.connect("build-finished", report.write_json)
-    return {**metadata(), "env_version": 1}
+    return {**metadata(), "env_version": 2}

@@ -61,8 +61,10 @@ class EvidenceDomain(PageDomain):
         "records": {},  # its checks and claims, in order
         "rows": {},  # the names of the evidence in the rows of its ledger
         "reports": {},  # the pages that have a report
+        "uses": {},  # the recorded experiments that a page names below its results
+        "experiments": {},  # the pages that list the recorded experiments
     }
-    data_version = 2
+    data_version = 3
 
     # --- reading
 
@@ -88,6 +90,12 @@ class EvidenceDomain(PageDomain):
     def note_report(self, docname: str) -> None:
         self.data["reports"][docname] = True
 
+    def note_use(self, docname: str, name: str) -> None:
+        self.data["uses"].setdefault(docname, []).append(name)
+
+    def note_experiments(self, docname: str) -> None:
+        self.data["experiments"][docname] = True
+
     # --- finding
 
     @property
@@ -104,6 +112,10 @@ class EvidenceDomain(PageDomain):
     def page_of_row(self, name: str) -> str | None:
         """The first page with a row that rests on this evidence."""
         return next((docname for docname, names in sorted(self.data["rows"].items()) if name in names), None)
+
+    def pages_that_use(self, experiment: str) -> list[str]:
+        """The pages that name a recorded experiment below a result, in their order."""
+        return sorted(docname for docname, names in self.data["uses"].items() if experiment in names)
 
     def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
         hidden = -1  # from the search; other books can still refer to it
@@ -128,6 +140,9 @@ class EvidenceDomain(PageDomain):
             return self.link_to_equation(fromdocname, target)
         if typ == "setting":
             return self.setting(target)
+        if typ == "experiment":
+            page = next(iter(self.data["experiments"]), None)
+            return make_refnode(builder, fromdocname, page, f"experiment-{target}", contnode) if page else contnode
         found = self.records(typ, target)
         if not found:
             if not has_outputs(env.app):
@@ -198,9 +213,9 @@ def domain(env: BuildEnvironment) -> EvidenceDomain:
 
 
 def outdated_lists(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """A page with a ledger or a report is written anew whenever any page is."""
+    """A page with a ledger, a report or the experiments is written anew whenever any page is."""
     data = domain(env).data
-    return [*data["rows"], *data["reports"]]
+    return [*data["rows"], *data["reports"], *data["experiments"]]
 
 
 def has_outputs(app: Sphinx) -> bool:
