@@ -130,6 +130,21 @@ def test_the_cost_is_told_by_device(monkeypatch):
     assert said.command == "gradelib experiment run mnist-blocks --source MNIST --out FOLDER"
 
 
+@pytest.mark.parametrize(
+    ("code", "stale", "said"),
+    [("today", None, "current"), ("before", None, "looked"), ("today", "not within", "looked")],
+)
+def test_rows_of_the_code_of_today_are_current(monkeypatch, code, stale, said):
+    there = found("race", [row({}, {"code": "before"}), row({}, {"code": code})])
+    there.stale = stale
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: there)
+    monkeypatch.setattr(recorded.running, "code_digest", lambda experiment: "today")
+    monkeypatch.setattr(recorded.running, "state_of", lambda experiment: "looked")
+    recorded._state.cache_clear()
+    assert recorded._state("race") == said
+    recorded._state.cache_clear()
+
+
 def test_a_diverged_row_is_told_and_a_stale_state_keeps_its_reason(monkeypatch):
     rows = [row({}), {**row({}), "state": "diverged"}]
     monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
@@ -150,10 +165,12 @@ def test_pages_that_use_an_experiment_join_and_leave():
     other.note_use("b", "race")
     other.note_use("c", "race")
     here.note_use("a", "race")
+    here.note_use("z", "mnist-blocks")
     here.merge_domaindata(["b"], other.data)
-    assert here.pages_that_use("race") == ["a", "b"]
+    here.note_use("0", "race")
+    assert here.pages_that_use("race") == ["0", "a", "b"]
     here.clear_doc("a")
-    assert here.pages_that_use("race") == ["b"]
+    assert here.pages_that_use("race") == ["0", "b"]
 
 
 # --- on the pages
