@@ -13,14 +13,9 @@ NOT_YET = {
     "01-beta-vae",
     "02-symmetry",
     # from here on
-    "03-uniqueness",
-    "04-taylor",
     # the second part
     "05-jacobian",
     "06-optimal-covariance",
-    # from here on
-    "07-block-structure",
-    "08-grae",
     # the third part
     # from here on
 }
