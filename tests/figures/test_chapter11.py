@@ -66,9 +66,8 @@ def recorded(rows=ROWS, arrays=None):
 
 
 def test_recorded_pictures_are_shown_where_they_are():
-    arrays = {
-        f"beta 0.1, seed 0 pictures_{kind}": np.full((6, 784), float(share)) for kind, share in (("beta_vae", 0), ("grae", 1))
-    }
+    white = {"beta_vae": 0.0, "grae": 1.0}
+    arrays = {f"beta 0.1, seed 0 pictures_{kind}": np.full((6, 784), share) for kind, share in white.items()}
     pictures = chapter11.recorded_pictures(recorded(arrays=arrays))
     assert {beta: {name: float(x.mean()) for name, x in of.items()} for beta, of in pictures.items()} == {
         0.1: {"β-VAE": 0, "GRAE≈": 1}
