@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,10 @@ EXERCISES = [
     ),
     Exercise(
         id="mean-field-kl",
-        prompt="For the same p = N(h, S), what is this least KL(q ‖ p) over Gaussians q with a diagonal covariance?",
+        prompt=(
+            "A model has the posterior p = N(h, S). How large is the least KL(q ‖ p) in nats, over all Gaussians q "
+            "with a diagonal covariance?"
+        ),
         inputs={"S": "spd:d"},
         answer="(sum(log(diag(inv(S)))) + logdet(S))/2",
         also_right=(
@@ -118,8 +121,9 @@ EXERCISES = [
     Exercise(
         id="worst-angle",
         prompt=(
-            "With d = 2, let the posterior's precision have the eigenvalues a and b. It is turned by 45 degrees "
-            "from its axes. What is the least KL(q ‖ p) over Gaussians q with a diagonal covariance?"
+            "With d = 2, a Gaussian posterior p has a precision with the eigenvalues a and b, whose eigenvectors stand "
+            "at 45 degrees to the axes. How large is the least KL(q ‖ p) in nats, over all Gaussians q with a diagonal "
+            "covariance?"
         ),
         inputs={"a": "pos", "b": "pos"},
         answer="log((a + b)/(2*sqrt(a*b)))",
@@ -141,7 +145,10 @@ EXERCISES = [
     ),
     Exercise(
         id="mean-field-volume",
-        prompt="By which factor is det of the best diagonal covariance smaller than det S? Give the ratio, at most 1.",
+        prompt=(
+            "A model has the posterior p = N(h, S). Take the Gaussian q with a diagonal covariance that has the least "
+            "KL(q ‖ p). What is the determinant of its covariance divided by det S, a number of at most 1?"
+        ),
         inputs={"S": "spd:d"},
         answer="1/(prod(diag(inv(S)))*det(S))",
         also_right=(
@@ -163,6 +170,49 @@ EXERCISES = [
             Mistake("1/prod(diag(inv(S)))", "That is one of the two determinants. What is it compared with?"),
             Mistake("-sum(log(diag(inv(S)))) - logdet(S)", "A ratio is asked for, not its logarithm."),
             Mistake("sqrt(1/(prod(diag(inv(S)))*det(S)))", "A ratio of determinants is asked for, not of volumes."),
+        ),
+    ),
+    Exercise(
+        id="agreeing-runs",
+        prompt=(
+            "Ten runs of a β-VAE with a diagonal posterior, from ten random starts, end at the same latents up to "
+            "order and sign. From this a colleague infers that these latents are the factors that made the data. Which "
+            "further experiment could refute the inference, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "planted": (
+                    "The same training on data made from known factors that do not move the pixels in orthogonal "
+                    "directions; compare its latents with these factors."
+                ),
+                "more": "Ninety more runs from other random starts; see whether they agree, too.",
+                "full": "The same training with a full posterior; see whether the runs still agree.",
+            },
+            reasons={
+                "family": "The family has axes of its own, on which runs agree whatever the factors are.",
+                "starts": "Ten runs may share an accident of their starts.",
+                "loss": "The better description of the data has the lower loss.",
+            },
+            right=("planted", "family"),
+            hints={
+                (
+                    "planted",
+                    "starts",
+                ): "Your experiment is right. Does it look at the starts, or at what runs agree on?",
+                (
+                    "planted",
+                    "loss",
+                ): "Two models that differ by a turn can have one likelihood. What does a loss then tell?",
+                ("more", "family"): "If runs agree whatever the factors are, what can more runs refute?",
+                ("more", "starts"): "Suppose that all hundred agree. Are the latents then the factors?",
+                ("more", "loss"): "All runs end at the same loss. Which of them does it speak for?",
+                ("full", "family"): (
+                    "That shows where the axes come from. Does it show whether the factors lie on them?"
+                ),
+                ("full", "starts"): "A full posterior has no axes of its own. What does that say about the factors?",
+                ("full", "loss"): "With one shared covariance both families reach the same loss. What is then refuted?",
+            },
         ),
     ),
 ]

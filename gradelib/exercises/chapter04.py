@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,20 +91,20 @@ EXERCISES = [
     Exercise(
         id="pairs-needed",
         prompt=(
-            "f is a parabola in one latent, and q is Gaussian. How many pairs h ± u must one draw until the relative "
-            "standard error of the estimated trace term is r?"
+            "f is a parabola in one latent, and q is Gaussian. How many pairs h ± u must be drawn until the relative "
+            "standard error of the estimated trace term is tau?"
         ),
-        inputs={"r": "unit"},
-        answer="2/r**2",
-        also_right=("2*(1/r)**2", "1/(r**2/2)", "2/r/r", "(1/r**2)*2"),
+        inputs={"tau": "unit"},
+        answer="2/tau**2",
+        also_right=("2*(1/tau)**2", "1/(tau**2/2)", "2/tau/tau", "(1/tau**2)*2"),
         mistakes=(
-            Mistake("1/r**2", "What is the variance of the square of a standard Gaussian number?"),
-            Mistake("sqrt(2)/r", "The standard error falls with the square root of the number of pairs."),
-            Mistake("2/r", "The standard error falls with the square root of the number of pairs."),
-            Mistake("4/r**2", "Did you count single draws? Count pairs."),
-            Mistake("3/r**2", "That is the fourth moment. What must be taken off to get a variance?"),
-            Mistake("1/(2*r**2)", "The half in front of the trace term stands in its noise, too. Does it cancel?"),
-            Mistake("r**2/2", "Does a smaller error need fewer pairs, or more?"),
+            Mistake("1/tau**2", "What is the variance of the square of a standard Gaussian number?"),
+            Mistake("sqrt(2)/tau", "The standard error falls with the square root of the number of pairs."),
+            Mistake("2/tau", "The standard error falls with the square root of the number of pairs."),
+            Mistake("4/tau**2", "Did you count single draws? Count pairs."),
+            Mistake("3/tau**2", "That is the fourth moment. What must be taken off to get a variance?"),
+            Mistake("1/(2*tau**2)", "The half in front of the trace term stands in its noise, too. Does it cancel?"),
+            Mistake("tau**2/2", "Does a smaller error need fewer pairs, or more?"),
         ),
     ),
     Exercise(
@@ -156,6 +156,38 @@ EXERCISES = [
                 "What should happen to the correction when q gets narrow?",
                 "precision for covariance",
             ),
+        ),
+    ),
+    Exercise(
+        id="alarming-check",
+        prompt=(
+            "E_q f ≈ f(h) + tr(∇²f(h) S)/2 is checked for a Gaussian q and a smooth f whose gradient at h is not zero, "
+            "with 2000 independent draws of f at each width. At a tenth of the width the two sides differ by ten times "
+            "as large a share of the trace term. What should be done next, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "reject": "Reject the formula for narrow q.",
+                "remainder": "Average f less its second-order expansion over the same draws, at both widths.",
+                "draws": "Repeat the check with 4000 draws at each width.",
+            },
+            reasons={
+                "noise": "The noise of such draws falls like the width, and the trace term like its square.",
+                "fourth": "The error of the formula falls like the fourth power of the width.",
+                "bias": "Too few draws put the average systematically too low.",
+            },
+            right=("remainder", "noise"),
+            hints={
+                ("remainder", "fourth"): "That is true of the formula. Does it explain why the difference grew?",
+                ("remainder", "bias"): "What is the mean of an average of independent draws?",
+                ("reject", "noise"): "If the difference is noise, what does it say about the formula?",
+                ("reject", "fourth"): "Your reason says that the formula gets better. What, then, got worse?",
+                ("reject", "bias"): "What is the mean of an average of independent draws?",
+                ("draws", "noise"): "By how much do twice as many draws lower it, and by how much did it grow?",
+                ("draws", "fourth"): "Your reason says what to expect of the formula. Can 4000 draws see that?",
+                ("draws", "bias"): "What is the mean of an average of independent draws?",
+            },
         ),
     ),
 ]

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,3 +66,10 @@ def load(name: str, folder: str | Path | None = None) -> Recorded:
         missing=[key for key in experiment.jobs if key not in rows],
         stale=head.get("stale"),
     )
+
+
+def gpu_measurements() -> dict[str, Any]:
+    """What `make gpu` measured on a GPU: device, versions, how it agrees with the CPU, milliseconds and megabytes."""
+    from gradelib.experiments.store import FOLDER
+
+    return dict(json.loads((FOLDER / "gpu.json").read_text(encoding="utf-8")))

@@ -20,51 +20,21 @@ def angle_cost(precision: Tensor, degrees: Tensor) -> Tensor:
     return 0.5 * torch.log1p((a - b) ** 2 / (4 * a * b) * torch.sin(2 * torch.deg2rad(degrees)) ** 2)
 
 
-@style()
-def objective_over_angle(
-    degrees: Sequence[float], excess: Mapping[str, Sequence[Sequence[float]]], precisions: Sequence[Tensor]
-) -> Picture:
-    """What turning a trained model costs in each family, one panel for each data seed.
-
-    `excess` maps a family to the excess loss in nats at each of `degrees`, one list for each seed; `precisions` are the
-    posterior precisions (2, 2) of the diagonal models, which give the line of the formula.
-    """
-    count = len(precisions)
-    figure, panels = axes(1, count, width=2.4 * count, height=2.8, sharex=True, sharey=True, squeeze=False)
-    fine = torch.linspace(min(degrees), max(degrees), 61, dtype=precisions[0].dtype)
-    for seed, panel in enumerate(panels[0]):
-        panel.plot(fine, angle_cost(precisions[seed], fine), **look("formula", linewidth=1, label="formula"))
-        for family, rows in excess.items():
-            panel.plot(degrees, rows[seed], **look(family, linestyle="", label=family, **_MARK.get(family, {})))
-        panel.set(title=f"data seed {seed}", xticks=[0, 45, 90], xlabel="angle of the turn, degrees")
-    panels[0][0].set_ylabel("excess loss, nats")
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    words = "; ".join(
-        f"{family} between {min(map(min, rows)):.2f} and {max(map(max, rows)):.2f}".replace("-0.00", "0.00")
-        for family, rows in excess.items()
-    )
-    return Picture(
-        figure,
-        alt=f"Excess loss in nats against the angle by which the trained model is turned, for {count} data sets: "
-        f"{words}. The diagonal family's points rise to one hump in the middle and follow the formula's line.",
-    )
-
-
 _MARK = {"full": {"fillstyle": "none", "markersize": 8}}  # a ring stays visible around a triangle
 
 
 def turning_posterior(
-    degrees: Sequence[float], covariance: Tensor, factors: Sequence[Tensor], excess: Sequence[float]
+    degrees: Sequence[float], covariance: Tensor, factors: Sequence[Tensor], excess: Mapping[str, Sequence[float]]
 ) -> Callable[[float], Picture]:
     """A function of an angle in `degrees` that draws the turned posterior with the best diagonal one, and their price.
 
     `covariance` (2, 2) is the best one at 0 degrees. At each angle `factors` are the L (2, 2) of the best diagonal
-    covariance LLᵀ, and `excess` is the loss in nats above that at 0 degrees.
+    covariance LLᵀ, and `excess` has for each family, "diagonal" among them, the loss in nats above that at 0 degrees.
     """
     reach = 1.25 * float(torch.linalg.eigvalsh(covariance)[-1].sqrt())
     fine = torch.linspace(min(degrees), max(degrees), 61, dtype=covariance.dtype)
     line = angle_cost(torch.linalg.inv(covariance), fine)
+    price = excess["diagonal"]
 
     @style()
     def draw(angle: float) -> Picture:
@@ -78,10 +48,11 @@ def turning_posterior(
         left.plot([], [], **look("diagonal", marker="", label="best diagonal one"))
         left.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$z_1 - h_1$", ylabel="$z_2 - h_2$")
         right.plot(fine, line, color=COLOURS["muted"], linewidth=1, label="formula")
-        right.plot(degrees, excess, **look("diagonal", linestyle="", label="measured"))
-        right.plot([angle], [excess[place]], **look("learned", markersize=10))
+        for family, losses in excess.items():
+            right.plot(degrees, losses, **look(family, linestyle="", label=family, **_MARK.get(family, {})))
+        right.plot([angle], [price[place]], **look("learned", markersize=10))
         right.set(xticks=[0, 45, 90], xlabel="angle of the turn, degrees", ylabel="excess loss, nats")
-        right.set_ylim(-0.04 * max(excess), 1.12 * max(excess))
+        right.set_ylim(-0.06 * max(price), 1.12 * max(price))
         for panel in (left, right):
             panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2, handlelength=1.6)
         long, short = (np.sqrt(np.linalg.eigvalsh(turned))[side] for side in (1, 0))
@@ -89,7 +60,13 @@ def turning_posterior(
             figure,
             alt=f"Turned by {angle:g} degrees, the posterior is an ellipse with half axes {long:.3f} and {short:.3f}. "
             f"The best diagonal one reaches {diagonal[0, 0] ** 0.5:.3f} along the first axis and "
-            f"{diagonal[1, 1] ** 0.5:.3f} along the second. The loss is {excess[place]:.3f} nats above the least one.",
+            f"{diagonal[1, 1] ** 0.5:.3f} along the second. The loss is {price[place]:.3f} nats above the least one"
+            + "".join(
+                f", for the {name} family {losses[place]:.3f}".replace("-0.000", "0.000")
+                for name, losses in excess.items()
+                if name != "diagonal"
+            )
+            + ".",
         )
 
     return draw

@@ -27,7 +27,7 @@ def width_of_q(
     `f` maps (…) to (…), and `average(s)` is the true mean of f under q. The picture runs over h ± `reach`, and over
     values from `low` to `high`; the density of q stands at the bottom, its peak always equally high.
     """
-    at, z = torch.tensor([h]), torch.linspace(h - reach, h + reach, 181)
+    at, z = torch.tensor([h]), torch.linspace(h - reach, h + reach, 121)
     slope = torch.func.grad(lambda point: f(point).sum())(at)
     second = geometry.hessian(lambda point: f(point).sum(-1), at)[0]
     value, parabola = f(at), f(at) + slope * (z - h) + 0.5 * second * (z - h) ** 2
@@ -37,8 +37,9 @@ def width_of_q(
     def draw(s: float) -> Picture:
         true, taylor = float(average(s)), float(value + 0.5 * second * s**2)
         figure, panel = axes(width=5.4, height=4.3)
-        density = low + 0.7 * torch.exp(-0.5 * ((z - h) / s) ** 2)
-        panel.fill_between(z, low, density, color=COLOURS["faint"], linewidth=0, label="$q$")
+        near = h + s * torch.linspace(-4, 4, 41)
+        density = low + 0.7 * torch.exp(-0.5 * ((near - h) / s) ** 2)
+        panel.fill_between(near, low, density, color=COLOURS["faint"], linewidth=0, label="$q$")
         panel.plot(z, f(z), **look("formula", label="$f$"))
         panel.plot(z, parabola.where(parabola > low - 1, torch.nan), **look("full", marker="", label="parabola"))
         across = [h - s, h + s]

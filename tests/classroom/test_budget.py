@@ -188,6 +188,9 @@ def test_a_notebook_is_interrupted_three_times_at_most(marker: Marker, tmp_path:
 
 
 def test_a_fork_of_a_cell_runs_no_other_cell(marker: Marker, tmp_path: Path) -> None:
-    fork = "import os\nif os.fork() == 0:\n    " + 'check("opt-var-1d", "1")'
-    found = marked(marker, tmp_path, fork, FORMULA, FUNCTION)
-    assert (found.problem, all(found.marks)) == (None, True)
+    """Nor does it hand in anything, however late it comes."""
+    for late in ("", "time.sleep(0.3)"):
+        fork = f"import os, time\nif os.fork() == 0:\n    {late}\n    check('opt-var-1d', '1')"
+        wait = "time.sleep(0.6)" if late else ""
+        found = marked(marker, tmp_path, fork, FORMULA, FUNCTION, wait)
+        assert (found.problem, all(found.marks)) == (None, True)

@@ -12,10 +12,12 @@ import pytest
 from small_book import FRONT, NOTEBOOKS, build, page, write_configuration
 
 from book.extensions.evidence import answers, recorded
+from book.extensions.evidence import experiments as recorded_pages
 from book.extensions.evidence.domain import EvidenceDomain
 from book.extensions.pdf import make
 from gradelib import experiments
 from gradelib.experiments.mnist_objectives import STEPS
+from gradelib.training import OBJECTIVES
 
 ORIGIN = {"device": "CPU, x86_64", "seconds": 3600.0, "cpu_seconds": 1800.0, "date": "2026-01-02"}
 
@@ -198,7 +200,7 @@ parts:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recorded")
     write_configuration(root, TOC)
-    experiments_page = "# Experiments\n\n```{experiments}\n```\n"
+    experiments_page = "# Experiments\n\n```{experiments}\n```\n\n## On a GPU\n\n```{gpu-costs}\n```\n"
     for name, text in {"index": "# A\n\nB.\n", "01-one": FRONT + CHAPTER, "experiments": experiments_page}.items():
         (root / "book" / f"{name}.md").write_text(text, encoding="utf8")
     built = build(root)
@@ -217,7 +219,7 @@ def test_two_lines_say_where_a_result_is_from(root):
 
 def test_the_list_has_all_experiments_and_leads_to_their_chapters(root):
     listed = page(root, "experiments")
-    assert [row.td.text.strip() for row in listed.select("table tbody tr")] == list(experiments.NAMES)
+    assert [row.td.text.strip() for row in listed.table.select("tbody tr")] == list(experiments.NAMES)
     for name in experiments.NAMES:
         section = listed.find(id=f"experiment-{name}")
         found = recorded.summary(name)
@@ -228,6 +230,26 @@ def test_the_list_has_all_experiments_and_leads_to_their_chapters(root):
     [lead] = listed.find(id="experiment-mnist-blocks").find_all("a", href="01-one.html")
     assert lead.text == "chapter 1"
     assert "Read in: no chapter yet" in listed.find(id="experiment-race").text
+
+
+def test_the_costs_on_a_gpu_are_those_of_the_file(root):
+    found = experiments.gpu_measurements()
+    section = page(root, "experiments").find(id="on-a-gpu")
+    assert f"one {found['device']} with torch" in section.p.text
+    worst = max(entry["losses"] for entry in found["agreement"] if entry["dtype"] == "float32")
+    assert f"{worst:.0e} in float32" in section.p.text
+    cells = {
+        row.td.text.strip(): [cell.text.strip() for cell in row.select("td")][1:] for row in section.select("tbody tr")
+    }
+    assert list(cells) == list(OBJECTIVES)
+    for entry in found["speed"]:
+        if entry["batch"] == 128:
+            column = found["sizes"]["latents"].index(entry["latents"])
+            assert cells[entry["objective"]][column] == f"{entry['milliseconds']:.1f} ms, {entry['megabytes']:,.0f} MB"
+
+
+def test_what_was_not_measured_is_a_dash():
+    assert recorded_pages._cost({"not measured": "the time was up"}) == recorded_pages._cost({}) == "–"
 
 
 def test_a_notebook_has_both_lines(root):

@@ -20,7 +20,7 @@ WRONG = {
     "a posterior that is pushed without its mean": (
         "03",
         '"eq-rotated-covariance", "R@h"',
-        {"return z + covariance @ torch.func.grad(log_density)(z), covariance": "return h, covariance"},
+        {"z + R @ S @ R.mT @ slope_of_pushed(h, S, R, z)": "h"},
     ),
     "another radius": ("04", "r=2 * sp.sqrt(p2 / p4)", {"r=2 * sp.sqrt(p2 / p4)": "r=sp.sqrt(p2 / p4)"}),
     "another infinite branch": ("04", '"eq-no-average", "2*c"', {'"2*c"': '"3*c"'}),

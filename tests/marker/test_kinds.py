@@ -644,6 +644,27 @@ def test_what_is_set_in_torch_elsewhere_changes_no_verdict() -> None:
     assert tried >= MEMBERS
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_tensor_without_a_dtype_is_as_exact_as_the_inputs(dtype: torch.dtype) -> None:
+    """Written into `torch.zeros`, a result has the default dtype, which is the book's and not the kernel's."""
+
+    def optimal_variances(J, curvature, beta):  # type: ignore[no-untyped-def]
+        out = torch.zeros(*J.shape[:-2], J.shape[-1])
+        out[...] = 1 / (1 - (J.square() * curvature.unsqueeze(-1)).sum(-2) / beta)
+        return out
+
+    with default_dtype(dtype):
+        assert mark(exercises.get("optimal-variances"), optimal_variances)
+
+
+def test_a_number_near_that_of_a_mistake_is_not_that_mistake() -> None:
+    exercise = exercises.get("opt-var-1d")
+    for mistake in exercise.mistakes:
+        assert mark(exercise, mistake.answer).mistake == str(mistake)
+        for factor in ("1.000001", "1.1", "0.9"):
+            assert mark(exercise, f"{factor}*({mistake.answer})").mistake != str(mistake)
+
+
 BODIES = [
     "'''What to do.'''",
     "pass",

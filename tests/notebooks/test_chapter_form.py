@@ -13,8 +13,6 @@ NOT_YET = {
     "01-beta-vae",
     "02-symmetry",
     # from here on
-    "03-uniqueness",
-    "04-taylor",
     # the second part
     "05-jacobian",
     "06-optimal-covariance",

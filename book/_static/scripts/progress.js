@@ -178,6 +178,9 @@ globalThis.GradeProgress = (() => {
   const addChip = (link, words) => {
     const chip = element("span", { class: "gl-progress" });
     link.after(" ", chip);
+    fill(chip, words);
+  };
+  const fill = (chip, words) => {
     chips.push(() => {
       chip.textContent = words();
     });
@@ -189,7 +192,7 @@ globalThis.GradeProgress = (() => {
   const decorate = () => {
     for (const link of document.querySelectorAll(".gl-exercises li a")) {
       const here = marked.filter(({ anchor }) => link.hash === `#${anchor}`);
-      if (here.length) addChip(link, () => WORDS[worst(here.map(({ id }) => status(id)))]);
+      if (here.length) fill(link.parentElement.querySelector(".gl-progress"), () => WORDS[worst(here.map(({ id }) => status(id)))]);
     }
     const chapters = new Map(pages.map(([page, ids]) => [new URL(page, location.href).href.split("#")[0], Object.keys(ids)]));
     for (const link of document.querySelectorAll("article :is(td, h2.rubric) a")) {

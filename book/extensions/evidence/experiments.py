@@ -1,4 +1,4 @@
-"""Recorded experiments on the pages: `{recorded} NAME` below a result, and `{experiments}`, the list of all.
+"""Recorded experiments on the pages: `{recorded} NAME` below a result, `{experiments}`, the list of all, `{gpu-costs}`.
 
 Both are computed from the rows; a page is read again when they change.
 """
@@ -17,7 +17,8 @@ from book.extensions.evidence import recorded
 from book.extensions.evidence.domain import domain
 from book.extensions.evidence.nodes import paragraph, table
 from book.extensions.evidence.recorded import Summary
-from gradelib.experiments import NAMES
+from gradelib.experiments import NAMES, gpu_measurements
+from gradelib.experiments.store import FOLDER
 
 NO_ANSWER = "Nothing is recorded yet that answers this."
 
@@ -88,6 +89,41 @@ class Experiments(_OfExperiments):
         answer = paragraph(found.answer or NO_ANSWER)
         title = nodes.title("", found.question)
         return nodes.section("", title, name, answer, body, ids=[anchor(found.name)], names=[anchor(found.name)])
+
+
+class GPUCosts(SphinxDirective):
+    """What `make gpu` measured: milliseconds a step of each objective, by latents, and how far it is from the CPU."""
+
+    batch = 128
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(FOLDER / "gpu.json"))
+        found = gpu_measurements()
+        at_batch = [entry for entry in found["speed"] if entry["batch"] == self.batch]
+        costs = {(entry["objective"], entry["latents"]): entry for entry in at_batch}
+        latents, objectives = dict.fromkeys(d for _, d in costs), dict.fromkeys(name for name, _ in costs)
+        head = ["Objective", *(f"d = {d}" for d in latents)]
+        rows = [
+            [[_code(name)], *([nodes.Text(_cost(costs.get((name, d), {})))] for d in latents)] for name in objectives
+        ]
+        return [paragraph(self.sentence(found)), table(head, rows, kind="gl-runs")]
+
+    def sentence(self, found: dict[str, Any]) -> str:
+        apart = {entry["dtype"]: 0.0 for entry in found["agreement"]}
+        for entry in found["agreement"]:
+            apart[entry["dtype"]] = max(apart[entry["dtype"]], entry["losses"])
+        layers = "–".join(map(str, (784, *found["sizes"]["hidden"], "d")))
+        said = ", ".join(f"{largest:.0e} in {dtype}" for dtype, largest in apart.items())
+        return (
+            f"Milliseconds of a step with Adam, and the most memory in MB, on one {found['device']} with torch "
+            f"{found['versions']['torch']}: network {layers}, batch {self.batch}. The losses of the first "
+            f"{found['sizes']['agreement_steps']} steps were at most this far from the CPU's, relative to the largest: "
+            f"{said}."
+        )
+
+
+def _cost(entry: dict[str, Any]) -> str:
+    return f"{entry['milliseconds']:.1f} ms, {entry['megabytes']:,.0f} MB" if "milliseconds" in entry else "–"
 
 
 class ReadIn(SphinxPostTransform):

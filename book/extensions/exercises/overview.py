@@ -47,6 +47,8 @@ class _Lists(SphinxPostTransform):
         words = nodes.paragraph("", "", self.link(f"{'.'.join(map(str, numbers))} {first.title}".strip(), first))
         if not any(is_marked_on_page(one.id) for one in answers):
             words += nodes.Text(" (in the notebook)")
+        elif self.app.builder.format == "html":  # room for what a script will say of it
+            words += [nodes.Text(" "), nodes.inline(classes=["gl-progress"])]
         return nodes.list_item("", words)
 
     def link(self, words: str, to: Posed) -> nodes.Node:
