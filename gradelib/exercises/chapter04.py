@@ -183,10 +183,16 @@ EXERCISES = [
                 ("remainder", "bias"): "What is the mean of an average of independent draws?",
                 ("reject", "noise"): "If the difference is noise, what does it say about the formula?",
                 ("reject", "fourth"): "Your reason says that the formula gets better. What, then, got worse?",
-                ("reject", "bias"): "What is the mean of an average of independent draws?",
+                (
+                    "reject",
+                    "bias",
+                ): "If the average were too low, would that speak against the formula or against the check?",
                 ("draws", "noise"): "By how much do twice as many draws lower it, and by how much did it grow?",
                 ("draws", "fourth"): "Your reason says what to expect of the formula. Can 4000 draws see that?",
-                ("draws", "bias"): "What is the mean of an average of independent draws?",
+                (
+                    "draws",
+                    "bias",
+                ): "The mean of an average of draws is that of one draw. What does their number change?",
             },
         ),
     ),
