@@ -16,9 +16,6 @@ NOT_YET = {
     # the second part
     "05-jacobian",
     "06-optimal-covariance",
-    # from here on
-    "07-block-structure",
-    "08-grae",
     # the third part
     # from here on
     "11-samples",
