@@ -17,8 +17,6 @@ NOT_YET = {
     "08-grae",
     # the third part
     # from here on
-    "11-samples",
-    "12-beyond",
 }
 
 SOURCES = {path.stem: path.read_text(encoding="utf8") for path in chapter_sources(ROOT)}
