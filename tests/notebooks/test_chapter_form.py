@@ -13,8 +13,6 @@ NOT_YET = {
     # from here on
     # the second part
     # from here on
-    "07-block-structure",
-    "08-grae",
     # the third part
     # from here on
 }
