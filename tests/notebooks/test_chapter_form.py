@@ -16,8 +16,6 @@ NOT_YET = {
     "06-optimal-covariance",
     # the third part
     # from here on
-    "11-samples",
-    "12-beyond",
 }
 
 SOURCES = {path.stem: path.read_text(encoding="utf8") for path in chapter_sources(ROOT)}
