@@ -155,6 +155,24 @@ def test_rows_of_the_code_of_today_are_current(monkeypatch, code, stale, said):
     recorded._state.cache_clear()
 
 
+def test_a_row_that_was_trained_beside_others_costs_its_share_too(monkeypatch):
+    rows = [row({"cpu_seconds": 1000.0}), row({"cpu_seconds": 5400.0})]
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
+    monkeypatch.setattr(recorded, "_state", lambda name: "current")
+    assert recorded.summary("race").cost == "2.5 core-hours on CPU, x86_64"
+
+
+def test_a_number_of_the_table_is_told_with_its_error(monkeypatch):
+    line = {"beta": 0.4, "kind": "a", "difference": 1.0, "difference_error": 0.5, "seeds": 4}
+    table = [{**line, "level": 2.0, "level_deviation": 1.0}, {**line, "beta": 0.8, "gap": None}]
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, [], table))
+    assert recorded.measured("race", "difference", beta="0.4", kind="a") == "+1.00 ± 0.50"
+    assert recorded.measured("race", "level", beta="0.4") == "2.00 ± 0.50"
+    for column, which in (("level", {}), ("level", {"beta": "0.5"}), ("gap", {"beta": "0.8"})):
+        with pytest.raises(ValueError, match="there must be one"):
+            recorded.measured("race", column, **which)
+
+
 def test_a_diverged_row_is_told_and_a_stale_state_keeps_its_reason(monkeypatch):
     rows = [row({}), {**row({}), "state": "diverged"}]
     monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
@@ -188,6 +206,8 @@ def test_pages_that_use_an_experiment_join_and_leave():
 CHAPTER = """\
 # Which is better?
 
+It is so by {measured}`mnist-objectives difference objective=grae_column activation=softplus beta=0.8` nats.
+
 It is so.
 
 ```{recorded} mnist-blocks
@@ -217,6 +237,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_lines_say_where_a_result_is_from(root):
+    assert re.search(r"It is so by [+−][\d.]+ ± [\d.]+ nats", page(root, "01-one").text)
     first, second = page(root, "01-one").select(".gl-recorded")
     assert re.match(
         r"Recorded: mnist-blocks, \d+ of \d+ rows, .* steps; [\d.]+ .*hours on .*; (current|stale)", first.text
