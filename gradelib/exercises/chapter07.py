@@ -25,7 +25,7 @@ EXERCISES = [
         id="hadamard-gap",
         prompt=(
             "By Hadamard's inequality, log det(I + JᵀJ/β) is at most a sum over columns. Give the sum less the log "
-            "det: at least 0, and 0 exactly if JᵀJ is diagonal."
+            "det, without a half: at least 0, and 0 exactly if JᵀJ is diagonal."
         ),
         inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d"},
         answer="sum(log(1 + colnorm2(J)/beta)) - logdet(I_d + T(J)@J/beta)",
@@ -179,6 +179,43 @@ EXERCISES = [
                 ("may stay", "determinant"): (
                     "That is true, and shows that the full family does not care. Who pays in the block family?"
                 ),
+            },
+        ),
+    ),
+    Exercise(
+        id="axes-or-shape",
+        prompt=(
+            "A decoder trained with a block posterior owes little between its blocks. The same network trained with a "
+            "full posterior owes much. Do the two have surfaces of pictures that differ in shape, or only other axes? "
+            "Which comparison can tell, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "best rotation": (
+                    "What both owe after the latents of each are turned by the best single rotation for all images."
+                ),
+                "more seeds": "What both owe as they were trained, on average over many seeds.",
+                "inside": "The mean cosines of the columns inside the blocks of both.",
+            },
+            reasons={
+                "arbitrary": (
+                    "The loss with a full posterior does not change under a rotation, so the axes in which training "
+                    "leaves this decoder are arbitrary."
+                ),
+                "chance": "Two trainings differ by chance, and a mean over seeds removes what is due to chance.",
+                "uncharged": "A block posterior does not charge for what stands inside a block.",
+            },
+            right=("best rotation", "arbitrary"),
+            hints={
+                ("best rotation", "chance"): "What does a rotation remove that a mean over seeds would not?",
+                ("best rotation", "uncharged"): "True, but which of the two decoders has axes that nothing chose?",
+                ("more seeds", "arbitrary"): "If each seed has arbitrary axes, what does a mean say of shapes?",
+                ("more seeds", "chance"): "Is it by chance that a decoder with arbitrary axes owes more?",
+                ("more seeds", "uncharged"): "Your reason is about single blocks. What would more seeds tell about it?",
+                ("inside", "arbitrary"): "For the block decoder, can the axes inside a block be turned at no cost?",
+                ("inside", "chance"): "Do the cosines inside a block change when its two latents are turned?",
+                ("inside", "uncharged"): "What is not charged is free to be anything. Does it then say something?",
             },
         ),
     ),

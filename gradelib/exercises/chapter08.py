@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -204,6 +204,41 @@ EXERCISES = [
                 "Should a steep decoder be charged or rewarded?",
                 "sign of the log det",
             ),
+        ),
+    ),
+    Exercise(
+        id="fair-loss",
+        prompt=(
+            "Two models have the same networks. One was trained as a β-VAE and reports its sampled loss. The other was "
+            "trained by GRAE and reports its GRAE loss, which is lower. Which comparison tells which of the two is the "
+            "better β-VAE, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "sampled": "The sampled β-VAE loss of both, each with the best covariance for its decoder.",
+                "deterministic": "The GRAE loss of both.",
+                "reported": "The two numbers as they are reported.",
+            },
+            reasons={
+                "flattered": (
+                    "GRAE's number is an approximation, and training on it may have found where the approximation is "
+                    "too low."
+                ),
+                "noise": "A loss without draws has no noise, so it is the more exact of the two.",
+                "same minimum": "GRAE and the second-order objective have the same minimum over decoders and codes.",
+            },
+            right=("sampled", "flattered"),
+            hints={
+                ("sampled", "noise"): "If the loss without draws were the more exact one, why draw?",
+                ("sampled", "same minimum"): "True of the second-order objective. Is that the β-VAE's loss?",
+                ("deterministic", "flattered"): "If the approximation may be too low, can it be the judge?",
+                ("deterministic", "noise"): "No scatter is one thing. Is there a bias?",
+                ("deterministic", "same minimum"): "From the second-order objective to the β-VAE, what is left out?",
+                ("reported", "flattered"): "If one of the numbers may be too low, can both be read as they are?",
+                ("reported", "noise"): "Are the two numbers values of one and the same function?",
+                ("reported", "same minimum"): "Are both models at a minimum, and is the approximation exact there?",
+            },
         ),
     ),
 ]

@@ -1,81 +1,137 @@
-"""Figures of chapter 7: which columns of a decoder's Jacobian are parallel, and what a step in the latents does."""
+"""Figures of chapter 7: E_x JᵀJ and the cosines of a decoder's columns, and what it owes beside its baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import torch
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from torch import Tensor
+from numpy.typing import NDArray
 
-from gradelib.figures import COLOURS, Picture, axes, style
-from gradelib.posteriors import same_block
+from gradelib.figures import COLOURS, Picture, axes, look, style
+
+Matrix = NDArray[np.floating[Any]]
+
+_PANELS = {"left": 0.07, "right": 0.89, "bottom": 0.09, "top": 0.9, "wspace": 0.2}
 
 
-def cosine_panels(matrices: Mapping[str, Sequence[Tensor]], block: int) -> Callable[[str], Picture]:
-    """A function of a setting's name that draws its mean-cosine matrices side by side, their diagonal blocks outlined.
+def matrix_panels(metrics: Mapping[Any, Matrix], cosines: Mapping[Any, Matrix], block: int) -> Callable[..., Picture]:
+    """A function of a key, given in pieces, that draws its E_x JᵀJ beside its E_x cos(J_i, J_j), both with their signs.
 
-    `matrices` maps each setting to matrices (d, d) with entries between 0 and 1, one for each seed. Raises ValueError
-    where the settings differ in their number of seeds, or where `block` does not divide d.
+    The matrices are (d, d), and their diagonal blocks are outlined; E_x JᵀJ is shown in units of its largest entry.
+    Raises ValueError where the two have other keys, or where `block` does not divide d.
     """
-    if len({len(seeds) for seeds in matrices.values()}) != 1:
-        raise ValueError("Each setting needs as many matrices as the others.")
-    for setting, seeds in matrices.items():
-        if any(len(matrix) % block for matrix in seeds):
-            raise ValueError(f"Blocks of {block} do not divide the latents of {setting!r}.")
+    if metrics.keys() != cosines.keys():
+        raise ValueError("Each JᵀJ needs its cosines, and no other.")
+    for key, metric in metrics.items():
+        if len(metric) % block:
+            raise ValueError(f"Blocks of {block} do not divide the {len(metric)} latents of {key!r}.")
 
     @style()
-    def draw(setting: str) -> Picture:
-        seeds = matrices[setting]
-        figure, panels = axes(1, len(seeds), width=2.9 * len(seeds) + 0.7, height=3.3, squeeze=False)
-        outside = []
-        for seed, (panel, matrix) in enumerate(zip(panels[0], seeds, strict=True)):
-            d = len(matrix)
-            shown = panel.imshow(matrix.detach().cpu().numpy(), vmin=0, vmax=1)
-            for start in range(0, d, block):
-                corner = (start - 0.5, start - 0.5)
-                panel.add_patch(Rectangle(corner, block, block, fill=False, edgecolor=COLOURS["learned"], linewidth=2))
-            outside.append(float(matrix[~same_block(d, block, matrix.device)].mean()))
-            ticks = range(0, d, 2)
-            panel.set(title=f"seed {seed}", xticks=ticks, yticks=ticks)
-            panel.set_xticklabels([str(tick + 1) for tick in ticks])
-            panel.set_yticklabels([str(tick + 1) for tick in ticks])
-            panel.set_xlabel("latent")
-        figure.colorbar(shown, ax=panels[0].tolist(), shrink=0.75, ticks=[0, 0.5, 1])
-        figure.suptitle(f"{setting}, {d} latents")
-        means = " and ".join(f"{mean:.2f}" for mean in outside)
-        return Picture(
-            figure,
-            alt=f"The mean cosines of the decoder's {d} columns as a matrix, for each of {len(seeds)} seeds. "
-            f"Outside the blocks of {block} they are {means} on average.",
-        )
+    def draw(*pieces: Any) -> Picture:
+        key = pieces if len(pieces) > 1 else pieces[0]
+        metric, cosine = np.asarray(metrics[key], float), np.asarray(cosines[key], float)
+        largest = float(np.abs(metric).max())
+        figure, (left, right) = axes(1, 2, width=6.6, height=3.3, gridspec_kw=_PANELS)
+        figure.set_layout_engine("none")
+        _matrix(left, metric / largest, block)
+        shown = _matrix(right, cosine, block)
+        left.set_title(f"$E_x\\,J^\\top J$, in units of {largest:.3g}")
+        right.set_title("$E_x\\,\\cos(J_i, J_j)$")
+        bar = figure.colorbar(shown, cax=figure.add_axes((0.92, 0.17, 0.02, 0.65)), ticks=[-1, 0, 1])
+        bar.outline.set_visible(False)
+        return Picture(figure, alt=_words(metric, cosine, block))
 
     return draw
 
 
-@style()
-def traversals(rows: Mapping[str, Mapping[str, Tensor]], image_shape: Sequence[int]) -> Picture:
-    """Decoded steps away from a code, one panel for each family and one row of pictures for each direction.
+def _matrix(panel: Axes, matrix: Matrix, block: int) -> Any:
+    d = len(matrix)
+    shown = panel.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
+    for start in range(0, d, block):
+        corner = (start - 0.5, start - 0.5)
+        panel.add_patch(Rectangle(corner, block, block, fill=False, edgecolor=COLOURS["learned"], linewidth=2))
+    ticks = range(0, d, block)
+    panel.set(xticks=ticks, yticks=ticks)
+    panel.set_xticklabels([str(tick + 1) for tick in ticks])
+    panel.set_yticklabels([str(tick + 1) for tick in ticks])
+    panel.spines[:].set_visible(False)
+    return shown
 
-    `rows` maps a family to its directions, and each direction's name to its pictures (steps, n) from one end of the
-    walk to the other. Pixels below 0 are shown as 0.
+
+def _words(metric: Matrix, cosine: Matrix, block: int) -> str:
+    index = np.arange(len(metric)) // block
+    same = index[:, None] == index
+    inside = same & ~np.eye(len(metric), dtype=bool)
+    lengths = np.sqrt(np.clip(np.diag(metric), 0, None))
+    return (
+        f"The mean of JᵀJ over images, and the mean cosines of the decoder's {len(metric)} columns, as two matrices. "
+        f"The size of the mean cosine is {np.abs(cosine[inside]).mean():.2f} inside blocks of {block} and "
+        f"{np.abs(cosine[~same]).mean():.2f} between them, on average over the pairs. The columns have root mean "
+        f"square lengths from {lengths.min():.2g} to {lengths.max():.2g}."
+    )
+
+
+_MARKS = {
+    "nats_between_blocks": ("as trained", "learned"),
+    "best_rotation_nats_between_blocks": ("after the best single rotation", "full"),
+    "directions_nats_between_blocks": ("directions of the data's covariance", "isotropic"),
+}
+
+
+@style()
+def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Picture:
+    """What decoders owe between blocks, in nats, beside their baselines: panels are settings, and lines are models.
+
+    `table` is that of the experiment mnist-blocks, and `names` maps its models to what the reader sees, in their order.
+    Bars are two standard deviations over random rotations of the latents, on either side. Raises ValueError for an
+    empty table.
     """
-    figure, panels = axes(len(rows), 1, width=6.4, height=2.75 * len(rows), squeeze=False)
-    changes = []
-    for panel, (family, directions) in zip(panels[:, 0], rows.items(), strict=True):
-        height, width = image_shape
-        strips = [torch.cat(list(walk.reshape(-1, height, width)), 1) for walk in directions.values()]
-        gap = torch.full((1, strips[0].shape[-1]), torch.nan, dtype=strips[0].dtype)
-        sheet = torch.cat([part for strip in strips for part in (strip, gap)][:-1])
-        panel.imshow(sheet.detach().cpu().numpy(), cmap="gray_r", vmin=0)
-        panel.set(title=f"{family} posterior", xticks=[])
-        panel.set_yticks([(height + 1) * row + height / 2 - 0.5 for row in range(len(strips))], list(directions))
-        panel.tick_params(length=0)
-        panel.spines[:].set_visible(False)
-        across = {name: float((walk[-1] - walk[0]).norm()) for name, walk in directions.items()}
-        changes.append(f"{family}: " + ", ".join(f"{name} {change:.1f}" for name, change in across.items()))
+    settings = sorted({(line["beta"], line["latents"], line["block"]) for line in table})
+    if not settings:
+        raise ValueError("There is nothing to draw: the table has no rows.")
+    rows = -(-len(settings) // 2)
+    figure, panels = axes(rows, 2, width=7, height=0.5 + 1.75 * rows, squeeze=False, sharex=True, sharey=True)
+    told = []
+    for panel, setting in zip(panels.flat, settings, strict=False):
+        lines = {line["model"]: line for line in table if (line["beta"], line["latents"], line["block"]) == setting}
+        for place, model in enumerate(names):
+            if model in lines:
+                _line(panel, place, lines[model])
+        panel.set(title="β = {:g}, d = {}, b = {}".format(*setting), yticks=range(len(names)))
+        panel.set_yticklabels(list(names.values()))
+        panel.grid(axis="x")
+        told.append("β = {:g}, d = {}: ".format(*setting[:2]) + ", ".join(_told(names, lines)))
+    for panel in panels.flat[len(settings) :]:
+        panel.set_visible(False)
+    panels[0, 0].invert_yaxis()
+    panels[0, 0].set_xlim(left=0)
+    for panel in panels[-1]:
+        panel.set_xlabel("nats between blocks")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return Picture(
         figure,
-        alt="Rows of decoded digits along directions in the latents. Distances in pixel space between the two ends of "
-        f"each row: {'; '.join(changes)}.",
+        alt="Nats that decoders owe between blocks, as trained, with their latents turned at random, and after the "
+        f"best single rotation. {'; '.join(told)}.",
     )
+
+
+def _line(panel: Axes, place: int, line: Mapping[str, Any]) -> None:
+    first = place == 0
+    mean, deviation = line["rotated_nats_between_blocks"], line["rotated_nats_between_blocks_deviation"]
+    bar = look("other", linestyle="", elinewidth=5, label="latents turned at random" if first else None)
+    panel.errorbar(mean, place, xerr=2 * deviation, alpha=0.7, **bar)
+    for number, (label, meaning) in _MARKS.items():
+        panel.plot(line[number], place, **look(meaning, linestyle="", markersize=6, label=label if first else None))
+
+
+def _told(names: Mapping[str, str], lines: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    numbers = ("nats_between_blocks", "rotated_nats_between_blocks", "best_rotation_nats_between_blocks")
+    return [
+        f"{name} {' / '.join(f'{lines[model][number]:.2f}' for number in numbers)}"
+        for model, name in names.items()
+        if model in lines
+    ]

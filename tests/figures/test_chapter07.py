@@ -2,53 +2,78 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-import torch
 
-from gradelib.figures.chapter07 import cosine_panels, traversals
+from gradelib.figures.chapter07 import matrix_panels, owed
 
-
-def matrices(d: int) -> list[torch.Tensor]:
-    return [torch.eye(d) * 0.8 + 0.2, torch.eye(d) * 0.9 + 0.1]
+NAMES = {"block": "blocks", "full": "full"}
 
 
-def test_the_words_say_what_is_outside_the_blocks():
-    draw = cosine_panels({"blocks": matrices(4), "more blocks": matrices(6)}, block=2)
-    assert "the decoder's 4 columns" in draw("blocks").alt
-    assert "Outside the blocks of 2 they are 0.20 and 0.10 on average" in draw("blocks").alt
+def metric(d: int) -> np.ndarray:
+    return 4 * np.kron(np.eye(d // 2), np.array([[1.0, -0.5], [-0.5, 1.0]])) + 0.4
 
 
-def test_what_is_inside_the_blocks_does_not_count_as_outside():
-    inside = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2))
-    assert "they are 0.00 on average" in cosine_panels({"one": [inside]}, block=2)("one").alt
+def cosines(d: int) -> np.ndarray:
+    return np.where(np.eye(d) > 0, 1.0, metric(d) / 4.4)
+
+
+def line(model: str, beta: float = 0.4, **changed: float) -> dict[str, object]:
+    numbers = {
+        "nats_between_blocks": 0.3,
+        "rotated_nats_between_blocks": 1.5,
+        "rotated_nats_between_blocks_deviation": 0.1,
+        "best_rotation_nats_between_blocks": 0.25,
+        "directions_nats_between_blocks": 0.2,
+    }
+    return {"beta": beta, "latents": 8, "block": 2, "model": model, **numbers, **changed}
+
+
+def test_the_words_tell_what_is_inside_the_blocks_from_what_is_between_them():
+    alt = matrix_panels({"a": metric(6)}, {"a": cosines(6)}, block=2)("a").alt
+    assert "the decoder's 6 columns" in alt
+    assert "is 0.36 inside blocks of 2 and 0.09 between them" in alt  # 1.6/4.4 and 0.4/4.4
+    assert "lengths from 2.1 to 2.1" in alt
+
+
+def test_a_negative_entry_is_told_from_a_positive_one():
+    turned = -cosines(4) + 2 * np.eye(4)
+    panels = matrix_panels({"a": metric(4), "b": metric(4)}, {"a": cosines(4), "b": turned}, block=2)
+    assert panels("a").svg() != panels("b").svg()
+
+
+def test_a_frame_is_named_by_two_sliders():
+    both = {("0.4, 8, 2", "full"): metric(4)}
+    draw = matrix_panels(both, {key: cosines(4) for key in both}, block=2)
+    assert "4 columns" in draw("0.4, 8, 2", "full").alt
 
 
 def test_all_settings_have_pictures_of_one_size():
-    draw = cosine_panels({"small": matrices(4), "large": matrices(12)}, block=2)
-    small, large = (draw(name).svg() for name in ("small", "large"))
-    assert small.split("<path")[0].split('height="')[1][:5] == large.split("<path")[0].split('height="')[1][:5]
+    draw = matrix_panels({d: metric(d) for d in (4, 12)}, {d: cosines(d) for d in (4, 12)}, block=2)
+    small, large = (draw(d).svg().split("viewBox=")[1][:20] for d in (4, 12))
+    assert small == large
 
 
-def test_each_block_is_outlined():
-    outline = "--gl-learned"
-    draw = cosine_panels({"small": matrices(4), "large": matrices(8)}, block=2)
-    assert (draw("small").svg().count(outline), draw("large").svg().count(outline)) == (2 * 2, 2 * 4)
+def test_each_block_is_outlined_in_both_panels():
+    draw = matrix_panels({d: metric(d) for d in (4, 8)}, {d: cosines(d) for d in (4, 8)}, block=2)
+    assert (draw(4).svg().count("--gl-learned"), draw(8).svg().count("--gl-learned")) == (2 * 2, 2 * 4)
 
 
-@pytest.mark.parametrize(
-    ("shown", "why"),
-    [
-        ({"a": matrices(4), "b": matrices(4)[:1]}, "as many"),
-        ({"odd": matrices(5)}, "do not divide the latents of 'odd'"),
-    ],
-)
-def test_what_does_not_fit_is_refused(shown, why):
-    with pytest.raises(ValueError, match=why):
-        cosine_panels(shown, block=2)
+def test_blocks_that_do_not_divide_the_latents_are_refused():
+    with pytest.raises(ValueError, match="do not divide the 5 latents of 'odd'"):
+        matrix_panels({"odd": np.eye(5)}, {"odd": np.eye(5)}, block=2)
 
 
-def test_the_words_of_a_traversal_say_how_far_it_goes():
-    walk = torch.zeros(3, 12)
-    walk[-1, :4] = 1.5
-    picture = traversals({"full": {"axis": walk, "still": torch.zeros(3, 12)}}, (3, 4))
-    assert picture.alt.endswith("each row: full: axis 3.0, still 0.0.")
+def test_a_metric_without_its_cosines_is_refused():
+    with pytest.raises(ValueError, match="needs its cosines"):
+        matrix_panels({"a": metric(4)}, {}, block=2)
+
+
+def test_what_is_owed_is_told_for_each_setting_and_model():
+    alt = owed([line("full", nats_between_blocks=1.4), line("block"), line("block", beta=1.0)], NAMES).alt
+    assert "β = 0.4, d = 8: blocks 0.30 / 1.50 / 0.25, full 1.40 / 1.50 / 0.25; β = 1, d = 8: blocks" in alt
+
+
+def test_nothing_is_not_drawn():
+    with pytest.raises(ValueError, match="no rows"):
+        owed([], NAMES)
