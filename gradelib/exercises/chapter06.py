@@ -208,7 +208,10 @@ EXERCISES = [
                     "images",
                     "unused",
                 ): "True of the unused ones. But does your comparison see whether single images are right?",
-                ("images", "correlation"): "Of single images you learn nothing. And is equality what a correlation shows?",
+                (
+                    "images",
+                    "correlation",
+                ): "Of single images you learn nothing. And is equality what a correlation shows?",
                 ("images", "average"): "Too wide for one image and too narrow for another: is nothing paid?",
             },
         ),
