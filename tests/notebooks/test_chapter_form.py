@@ -12,8 +12,7 @@ NOT_YET = {
     # the first part
     # from here on
     # the second part
-    "05-jacobian",
-    "06-optimal-covariance",
+    # from here on
     # the third part
     # from here on
 }
