@@ -79,9 +79,9 @@ def _words(metric: Matrix, cosine: Matrix, block: int) -> str:
 
 
 _MARKS = {
-    "nats_between_blocks": ("as trained", "learned"),
-    "best_rotation_nats_between_blocks": ("after the best single rotation", "full"),
     "directions_nats_between_blocks": ("directions of the data's covariance", "isotropic"),
+    "best_rotation_nats_between_blocks": ("after the best single rotation", "full"),
+    "nats_between_blocks": ("as trained", "learned"),
 }
 
 
@@ -110,7 +110,7 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
         told.append("β = {:g}, d = {}: ".format(*setting[:2]) + ", ".join(_told(names, lines)))
     for panel in panels.flat[len(settings) :]:
         panel.set_visible(False)
-    panels[0, 0].invert_yaxis()
+    panels[0, 0].set_ylim(len(names) - 0.5, -0.5)
     panels[0, 0].set_xlim(left=0)
     for panel in panels[-1]:
         panel.set_xlabel("nats between blocks")

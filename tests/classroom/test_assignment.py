@@ -219,6 +219,7 @@ def test_a_whole_chapter_is_kept_and_read_only(tmp_path):
     assert [c.source.partition("\n")[0] for c in found if not of(c)] == [
         "answer = ...",
         "choice = ...",
+        "choice = ...",
         "def off_diagonal_share(J):",
         "squared_length = ...",
     ], "exercises that do not count stay, to practise"
