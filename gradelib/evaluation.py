@@ -154,25 +154,28 @@ def samples(
     count: int,
     *,
     likelihood: Likelihood | None = None,
-    codes: Tensor | None = None,
+    moments: tuple[Tensor, Tensor] | None = None,
     seed: int = 0,
 ) -> Tensor:
-    """Mean pictures of `count` draws of z: (count, n). z comes from N(0, I), or from a Gaussian fitted to `codes`.
+    """Mean pictures of `count` draws of z: (count, n). z comes from N(0, I), or from N(m, V) with `moments` = (m, V).
 
-    `codes` (examples, d) are a model's posterior means; they repair a prior that the codes do not follow. Raises
-    ValueError for NaN or fewer codes than d + 1.
+    With the mean (d) and the covariance (d, d) of the aggregated posterior, cov(h) + E Σ, they repair a prior that it
+    does not follow; the covariance of the codes h alone would be too narrow. Raises ValueError for NaN or other shapes,
+    and LinAlgError for a V that is not positive definite.
     """
     reference = next(model.parameters())
     generator = _input.generator(seed)
     z = torch.randn(_input.whole("count", count), model.d, generator=generator, dtype=reference.dtype)
     z = z.to(reference.device)
-    if codes is not None:
-        _input.finite(codes=codes)
-        if len(codes) <= model.d:
+    if moments is not None:
+        mean, covariance = moments
+        _input.finite(mean=mean, covariance=covariance)
+        if mean.shape != (model.d,) or covariance.shape != (model.d, model.d):
             raise ValueError(
-                f"A Gaussian over {model.d} latents needs more than {model.d} codes, but got {len(codes)}."
+                f"A Gaussian over {model.d} latents has moments of shape ({model.d},) and ({model.d}, {model.d}), but "
+                f"these have {tuple(mean.shape)} and {tuple(covariance.shape)}."
             )
-        z = codes.mean(0) + z @ torch.linalg.cholesky(codes.mT.cov()).mT
+        z = mean + z @ torch.linalg.cholesky(covariance).mT
     return (likelihood or Gaussian()).mean(model.decoder(z))
 
 

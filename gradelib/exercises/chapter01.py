@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -199,6 +199,42 @@ EXERCISES = [
             Mistake("beta", "On the multiplied pixels that is the variance. There are two steps from there."),
             Mistake("beta*c**2", "That is the price for pixels multiplied once more. You want to go back, and a root."),
             Mistake("sqrt(beta/c)", "The squared error changes by the square of c, not by c."),
+        ),
+    ),
+    Exercise(
+        id="below-the-yardstick",
+        prompt=(
+            "At one price, the best linear VAE has a loss of 24.4 nats on the training data. A network that contains "
+            "every linear model was trained on the same data, with noisy gradients and for a fixed number of steps, "
+            "and ended at 24.7. A colleague concludes that at this price curved decoders are of no use. What do you "
+            "do, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "accept": "Conclude, as the colleague does, that curved decoders are of no use at this price.",
+                "longer": "Train the network further, and once from the best linear model on, before you conclude.",
+                "lower": "Lower the price until the network wins, and report that price.",
+            },
+            reasons={
+                "contain": "The network contains the linear models, so its best training loss is at most theirs.",
+                "noise": "The loss is sampled, so that a difference of a few tenths may be chance.",
+                "price": "A loss at one price does not say what the rate and the distortion are.",
+            },
+            right=("longer", "contain"),
+            hints={
+                ("longer", "noise"): "With enough draws the difference becomes certain. Which fact would still be odd?",
+                ("longer", "price"): "Both losses belong to the same price. What cannot be right about them?",
+                ("accept", "contain"): "If it contains the linear models, can its best loss be the higher one?",
+                ("accept", "noise"): "If the difference may be chance, what can be concluded from it?",
+                ("accept", "price"): "The claim is about the loss at this price. What else can make a loss too high?",
+                ("lower", "contain"): "The claim is about this price. Would a victory at another price test it?",
+                ("lower", "noise"): "Is a loss sampled with less noise at another price?",
+                (
+                    "lower",
+                    "price",
+                ): "You must know who is better at this price. Does the split into two terms say that?",
+            },
         ),
     ),
 ]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def rotated_covariance(S: Tensor, R: Tensor) -> Tensor:
-    """Covariance (…, d, d) of z′ = R z when z has covariance S (…, d, d)."""
-    return R @ S @ R.mT
+def nats_of_a_turn(S: Tensor, R: Tensor) -> Tensor:
+    """The divergence (…) of R z, where z has the covariance S (…, d, d), from the product of its marginals."""
+    turned = R @ S @ R.mT
+    return (turned.diagonal(dim1=-2, dim2=-1).log().sum(-1) - S.logdet()) / 2
 
 
 EXERCISES = [
@@ -51,7 +52,10 @@ EXERCISES = [
     ),
     Exercise(
         id="rotated-metric",
-        prompt="The same decoder has JᵀJ = M at z. Which matrix is J′ᵀJ′ for g′ at z′ = R z?",
+        prompt=(
+            "A decoder g has the Jacobian J at z, with JᵀJ = M. The decoder g′(z′) = g(Rᵀ z′), R orthogonal, has the "
+            "Jacobian J′ at z′ = R z. Which matrix is J′ᵀJ′?"
+        ),
         inputs={"M": "spd:d", "R": "orth:d"},
         answer="R@M@T(R)",
         also_right=("R@M@inv(R)", "R@T(R@M)", "T(T(R))@M@T(R)"),
@@ -108,25 +112,76 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        id="rotated-covariance",
+        id="nats-of-a-turn",
         prompt=(
-            "Write rotated_covariance(S, R) for tensors (…, d, d): the covariance of z′ = R z when z has covariance S."
+            "Write nats_of_a_turn(S, R) for tensors (…, d, d): z is Gaussian with covariance S, and z′ = R z with R "
+            "orthogonal. Return the divergence (…) of each z′, in nats, from the product of its own marginals."
         ),
         inputs={"S": "spd:d", "R": "orth:d"},
-        function=rotated_covariance,
+        function=nats_of_a_turn,
         also_right=(
-            lambda S, R: R @ S @ R.inverse(),
-            lambda S, R: R @ (R @ S).mT,
-            lambda S, R: ((R @ S)[..., :, None, :] * R[..., None, :, :]).sum(-1),
+            lambda S, R: ((R @ S * R).sum(-1).log().sum(-1) - S.logdet()) / 2,
+            lambda S, R: (R @ S @ R.mT).diagonal(dim1=-2, dim2=-1).sqrt().log().sum(-1) - S.logdet() / 2,
+            lambda S, R: ((R @ S @ R.mT).diagonal(dim1=-2, dim2=-1).prod(-1) / (R @ S @ R.mT).det()).log() / 2,
         ),
         mistakes=(
-            Mistake(lambda S, R: R.mT @ S @ R, "Write E[z′ z′ᵀ] and substitute z′ = R z.", "wrong way round"),
-            Mistake(lambda S, R: R @ S, "Is your result symmetric, as every covariance is?", "one side only"),
-            Mistake(lambda S, R: R @ S @ R, "Is your result symmetric, as every covariance is?", "no transpose"),
-            Mistake(lambda S, R: S, "The prior is invariant. Is this posterior?", "unchanged"),
             Mistake(
-                lambda S, R: R * S * R.mT, "In torch, * multiplies entry by entry. Is that what you mean?", "entrywise"
+                lambda S, R: nats_of_a_turn(S, R.mT), "Write E[z′ z′ᵀ] and substitute z′ = R z.", "wrong way round"
             ),
+            Mistake(
+                lambda S, R: (S.diagonal(dim1=-2, dim2=-1).log().sum(-1) - S.logdet()) / 2,
+                "Those are the marginals before the turn.",
+                "not turned",
+            ),
+            Mistake(
+                lambda S, R: 2 * nats_of_a_turn(S, R), "The entropy of a Gaussian has half a logarithm.", "half dropped"
+            ),
+            Mistake(lambda S, R: -nats_of_a_turn(S, R), "A divergence is never negative. Is yours?", "sign"),
+            Mistake(
+                lambda S, R: nats_of_a_turn(S.inverse(), R),
+                "That is the cost of another factorised stand-in. What is the variance of one latent alone?",
+                "precisions for variances",
+            ),
+            Mistake(
+                lambda S, R: nats_of_a_turn(S, R).sum(),
+                "Return one number for each Gaussian. Which axes hold its latents?",
+                "sum over the batch",
+            ),
+        ),
+    ),
+    Exercise(
+        id="which-evidence",
+        prompt=(
+            "Ada's first latent is the slant of a stroke, and her second is its thickness. Bob turns both latents by "
+            "45° and lets his decoder turn them back, so that each of his latents is a blend. Ada claims that her "
+            "latents are the factors of the pictures, and that Bob's are not. Which evidence can decide, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "more": "A hundred times as many pictures from the same source.",
+                "held out": "The likelihood that the two models give to pictures that neither was trained on.",
+                "measured": "A few hundred pictures whose slant has been measured in another way.",
+            },
+            reasons={
+                "same": "The two models give each picture the same probability, so pictures count for both alike.",
+                "sample": "A larger sample tells two models apart, however small the difference between them.",
+                "overfit": "A model with the wrong latents explains only the pictures that it has seen.",
+            },
+            right=("measured", "same"),
+            hints={
+                ("measured", "sample"): "Your evidence is of another kind, not more of the same. Why is that needed?",
+                (
+                    "measured",
+                    "overfit",
+                ): "Bob's model explains new pictures as well as Ada's. So why measure the slant?",
+                ("more", "same"): "If pictures count for both alike, what do a hundred times as many do?",
+                ("more", "sample"): "How large is the difference between the two probabilities of one picture?",
+                ("more", "overfit"): "Compute both probabilities of a new picture, with the decoder that turns back.",
+                ("held out", "same"): "Your reason holds for pictures that neither has seen. What will you find?",
+                ("held out", "sample"): "Is there any difference between the two likelihoods that a sample could show?",
+                ("held out", "overfit"): "Bob did not train anything. Which pictures can his model explain worse?",
+            },
         ),
     ),
 ]

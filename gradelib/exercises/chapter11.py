@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -165,6 +165,43 @@ EXERCISES = [
                 "Compare the units of the two terms.",
                 "means not squared",
             ),
+        ),
+    ),
+    Exercise(
+        id="which-control",
+        prompt=(
+            "A β-VAE and GRAE≈ were trained from the same first weights. For equal z their pictures are nearly equal. "
+            "Somebody concludes that the charge on the Jacobian makes GRAE≈ do what the β-VAE does. Which further "
+            "model tests this conclusion, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "charge deleted": "GRAE≈ from the same weights, on the same batches, with the charge deleted.",
+                "other seed": "A β-VAE from other first weights.",
+                "longer": "GRAE≈ from the same weights, trained for twice as long.",
+            },
+            reasons={
+                "one change": "It differs from GRAE≈ in the cause that is claimed, and in nothing else.",
+                "chance": "It shows how far apart two trainings of one objective come by chance.",
+                "plateau": "It shows whether the likeness is still changing.",
+            },
+            right=("charge deleted", "one change"),
+            hints={
+                ("charge deleted", "chance"): "Are these two trainings of one objective?",
+                ("charge deleted", "plateau"): "Which length of training does this model change?",
+                ("other seed", "one change"): "In how many things does it differ from GRAE≈?",
+                ("other seed", "chance"): (
+                    "True, but two objectives without any charge that share a start could also be alike. Would this "
+                    "model tell?"
+                ),
+                ("other seed", "plateau"): "Is it trained any longer than the others?",
+                ("longer", "one change"): "Is the length of training the cause that is claimed?",
+                ("longer", "chance"): "What would have to be redrawn to see what chance does?",
+                ("longer", "plateau"): (
+                    "A good check of something else. If the likeness stays, do you know what keeps it?"
+                ),
+            },
         ),
     ),
 ]

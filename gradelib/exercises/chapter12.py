@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,6 +123,42 @@ EXERCISES = [
                 "Return one number for each Jacobian in the batch.",
                 "sum over the batch",
             ),
+        ),
+    ),
+    Exercise(
+        id="what-is-left-free",
+        prompt=(
+            "A linear autoencoder with decoder W, encoder B and d latents is trained to a global minimum of exact "
+            "GRAE, with the full log-determinant. All variances of the data differ, and the d largest are above beta. "
+            "What is settled by then, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "nothing": "The subspace of the first d principal directions, and no axis in it.",
+                "pictures": "The first d principal directions among the pictures, but not which latent has which.",
+                "both": "The first d principal directions, and each latent goes along with one of them.",
+            },
+            reasons={
+                "distinct": "WB has distinct eigenvalues, and WR with RᵀB gives the same loss for every rotation R.",
+                "columns": "The loss contains the length of each column of W.",
+                "product": "The loss depends on W and B through sums of squares, which no rotation changes.",
+            },
+            right=("pictures", "distinct"),
+            hints={
+                ("nothing", "distinct"): "What do distinct eigenvalues of WB say about its eigenvectors?",
+                ("nothing", "columns"): "Does log|I + WᵀW/β| need the columns one by one?",
+                ("nothing", "product"): (
+                    "No rotation of the latents changes them. What does a rotation of the pictures do to the error?"
+                ),
+                ("pictures", "columns"): "Is that the loss of GRAE, or of GRAE≈?",
+                ("pictures", "product"): (
+                    "That is why the latents are free. Why are the directions among the pictures not free as well?"
+                ),
+                ("both", "distinct"): "If WR does as well as W, what do its columns look like?",
+                ("both", "columns"): "You have answered for GRAE≈. Which of the two was asked for?",
+                ("both", "product"): "If no rotation changes the loss, what can tie a latent to a direction?",
+            },
         ),
     ),
 ]

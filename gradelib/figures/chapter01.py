@@ -7,11 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
+from torch.distributions import Normal
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
 from gradelib.networks import VAE
 
 Point = tuple[float, float]  # rate and distortion, both in nats
+
+
+@style()
+def posterior_of(draws: Tensor, posterior: Normal) -> Picture:
+    """A histogram of `draws` (count) of z below a Gaussian posterior's density and that of the prior N(0, 1)."""
+    figure, panel = axes(width=5, height=2.8)
+    z = torch.linspace(-3, 3, 90)
+    panel.hist(draws.numpy(), bins=25, density=True, color=COLOURS["faint"])
+    panel.plot(z, Normal(0.0, 1.0).log_prob(z).exp(), **look("other", marker="", label="$p(z)$"))
+    panel.plot(z, posterior.log_prob(z).exp(), **look("formula", label="$p(z|x=3)$"))
+    panel.set(xlabel="z", ylabel="density")
+    panel.legend()
+    return Picture(
+        figure,
+        alt=f"A histogram of {len(draws)} draws of z with mean {draws.mean():.2f} follows the posterior, a bell around "
+        f"{float(posterior.mean):.1f} whose standard deviation is {float(posterior.stddev):.2f} of that of the prior, "
+        "a bell around 0.",
+    )
 
 
 @style()

@@ -1,4 +1,4 @@
-"""Figures of chapter 2: what a turn of the latents does to their independence, and to what they mean."""
+"""Figures of chapter 2: what a turn of the latents does to their independence."""
 
 from __future__ import annotations
 
@@ -73,29 +73,6 @@ def turned_pairs(
     return lambda at: _turned(pairs, degrees, lost, at)
 
 
-@style()
-def traversals(rows: Mapping[str, Tensor], shape: tuple[int, int]) -> Picture:
-    """Decoded walks along one latent each: `rows` maps a name to its pictures (steps, n), of `shape` pixels."""
-    steps = {len(row) for row in rows.values()}
-    if len(steps) != 1:
-        raise ValueError(f"All walks need one number of steps, but they have {sorted(steps)}.")
-    figure, panels = axes(len(rows), width=5.6, height=0.8 * len(rows), squeeze=False)
-    low, high = (float(f(torch.stack(list(rows.values())))) for f in (torch.min, torch.max))
-    reach = []
-    for panel, (name, row) in zip(panels[:, 0], rows.items(), strict=True):
-        strip = row.reshape(len(row), *shape).transpose(0, 1).reshape(shape[0], -1)
-        panel.imshow(strip.cpu().numpy(), vmin=low, vmax=high)
-        panel.set(xticks=[], yticks=[])
-        panel.spines[:].set_visible(False)
-        panel.set_ylabel(name, rotation=0, ha="right", va="center")
-        reach.append(f"{name} {float((row[-1] - row[0]).norm()):.1f}")
-    return Picture(
-        figure,
-        alt="Pictures decoded along one latent at a time, from one end of the walk to the other. Distance between the "
-        f"first and the last picture of each row: {', '.join(reach)}.",
-    )
-
-
 def _turn(at: float) -> np.ndarray:
     c, s = np.cos(np.radians(at)), np.sin(np.radians(at))
     return np.array([[c, -s], [s, c]])
@@ -103,7 +80,7 @@ def _turn(at: float) -> np.ndarray:
 
 def _outlines(pair: tuple[Density, Density], at: float) -> list[np.ndarray]:
     """Lines of equal density, at shares of its maximum, after a turn: each (2, points)."""
-    grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 45)
+    grid = torch.linspace(-_REACH - 1.5, _REACH + 1.5, 31)
     density = pair[0](grid) * pair[1](grid)[:, None]
     lines = contour_generator(grid.numpy(), grid.numpy(), density.numpy())
     return [_turn(at) @ np.asarray(line).T for level in _LEVELS for line in lines.lines(level * float(density.max()))]

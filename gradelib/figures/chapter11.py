@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
 
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from gradelib import evaluation
-from gradelib.figures import COLOURS, Picture, axes, look, style
+from gradelib.figures import Picture, axes, look, style
 from gradelib.networks import VAE
 
-Scores = Mapping[float, Sequence[float]]  # β to one number for each seed
-_LOOKS = {"prior": "other", "fitted": "full"}
+if TYPE_CHECKING:
+    from gradelib.experiments import Recorded
+
+Row = Mapping[str, Any]
+PAIR = {"beta_vae": "β-VAE", "grae": "GRAE≈"}
+COMPARED = {  # what `mnist-samples` compares with the β-VAE, and the look of its line
+    "grae": ("GRAE≈", "full"),
+    "no_charge": ("no charge", "block"),
+    "noise": ("β-VAE, other noise", "diagonal"),
+    "rae": ("RAE", "isotropic"),
+    "plain": ("plain autoencoder", "other"),
+    "seed": ("β-VAE, other start", "formula"),
+}
 
 
 @style()
@@ -42,34 +55,80 @@ def grids(pictures: Mapping[str, Mapping[float, Tensor]], image_shape: Sequence[
     )
 
 
-@style()
-def distances(scores: Mapping[str, Mapping[str, Scores]], floor: float) -> Picture:
-    """The Fréchet distance against β, for samples from the prior and from the fitted Gaussian, a mark for each seed.
+def recorded_pictures(recorded: Recorded) -> dict[float, dict[str, Tensor]]:
+    """The samples that `mnist-samples` holds, from 0 to 1, (count, n) by β and by objective."""
+    found: dict[float, dict[str, Tensor]] = {}
+    for key, row in recorded.rows.items():
+        for kind, name in PAIR.items():
+            if (pictures := recorded.arrays.get(f"{key} pictures_{kind}")) is not None:
+                found.setdefault(row["job"]["beta"], {})[name] = torch.tensor(pictures)
+    return found
 
-    `scores` maps "prior" or "fitted", then the name of an objective, then β to a number for each seed.
+
+def recorded_row(pictures: Mapping[float, Mapping[str, Tensor]], betas: Sequence[float]) -> Picture | None:
+    """The grids of those `betas` of which samples of MNIST are recorded; None where there is none."""
+    there = [beta for beta in betas if beta in pictures]
+    if not there:
+        return None
+    return grids({name: {beta: pictures[beta][name] for beta in there} for name in PAIR.values()}, (28, 28), 1.0)
+
+
+def recorded_table(table: Sequence[Row], columns: Mapping[str, str], digits: int = 2) -> str:
+    """A line for each β and length: how many seeds, and of each column the mean over them with its standard error.
+
+    `columns` maps a heading to the name of a number in the lines of `table`. What is not recorded is a dash.
     """
-    figure, panel = axes(width=6, height=3.6)
+    if not table:
+        return "no row is recorded yet"
+    lines = ["    β  steps  seeds" + "".join(f"{heading:>15}" for heading in columns)]
+    for line in table:
+        cells = [_with_error(line.get(name), line.get(f"{name}_error"), digits) for name in columns.values()]
+        where = f"{line['beta']:5}  {line['steps']:5}  {line['seeds']:5}"
+        lines.append(where + "".join(f"{cell:>15}" for cell in cells))
+    return "\n".join(lines)
+
+
+def paired(recorded: Recorded, first: str, second: str, name: str, steps: int) -> list[Row]:
+    """For each β the mean over seeds of `first` less `second` within a seed, under `name`, with its standard error."""
+    found: dict[float, list[float]] = {}
+    for row in recorded.rows.values():
+        numbers = row["numbers"] if row["state"] == "done" and row["job"]["steps"] == steps else {}
+        if first in numbers and second in numbers:
+            found.setdefault(row["job"]["beta"], []).append(numbers[first] - numbers[second])
+    table = []
+    for beta, values in sorted(found.items()):
+        error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+        table.append({"beta": beta, "steps": steps, "seeds": len(values), name: fmean(values), f"{name}_error": error})
+    return table
+
+
+def _with_error(value: float | None, error: float | None, digits: int) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+@style()
+def recorded_likeness(table: Sequence[Row]) -> Picture | None:
+    """How unlike the β-VAE the other models of `table` are, against β, with standard errors; None for an empty one."""
+    if not table:
+        return None
+    figure, panel = axes(width=6, height=3.4)
     words = []
-    for kind, objectives in scores.items():
-        for (name, of_beta), line, marker in zip(objectives.items(), ("-", "--"), ("o", "s"), strict=True):
-            betas = sorted(of_beta)
-            means = [sum(of_beta[beta]) / len(of_beta[beta]) for beta in betas]
-            shown = look(_LOOKS[kind], linestyle=line, marker="", label=f"{name}, {kind}")
-            panel.plot(betas, means, **shown)
-            for beta in betas:
-                marks = look(_LOOKS[kind], linestyle="", marker=marker, markersize=3.5)
-                panel.plot([beta] * len(of_beta[beta]), of_beta[beta], **marks)
-            words.append(
-                f"{name} from the {kind}: {means[0]:.0f} at β = {betas[0]:g}, {means[-1]:.0f} at {betas[-1]:g}"
-            )
-    panel.axhline(floor, color=COLOURS["muted"], linewidth=1, linestyle=":", label="floor")
-    panel.set(xlabel="β", ylabel="Fréchet distance", xscale="log", yscale="log")
-    panel.set_xticks(betas, [f"{beta:g}" for beta in betas])
+    for kind, (name, meaning) in COMPARED.items():
+        there = [line for line in table if f"unlike_{kind}" in line]
+        if there:
+            betas, values = [line["beta"] for line in there], [line[f"unlike_{kind}"] for line in there]
+            errors = [line[f"unlike_{kind}_error"] or 0.0 for line in there]
+            panel.errorbar(betas, values, yerr=errors, label=name, **look(meaning, capsize=2))
+            words.append(f"{name} {values[0]:.2f} at β = {betas[0]:g} and {values[-1]:.2f} at {betas[-1]:g}")
+    panel.set(xlabel="β", ylabel="unlikeness to the β-VAE", xscale="log", ylim=(0, None))
+    ticks = [line["beta"] for line in table]
+    panel.set_xticks(ticks, [f"{beta:g}" for beta in ticks])
     panel.minorticks_off()
-    panel.set_yticks([3, 10, 30, 100], ["3", "10", "30", "100"])
-    panel.legend()
+    panel.legend(ncols=2, fontsize="small")
     return Picture(
-        figure, alt=f"Fréchet distance against β. {'; '.join(words)}. The floor of real digits is {floor:.1f}."
+        figure, alt=f"Unlikeness to the β-VAE on MNIST against β, a line for each model: {'; '.join(words)}."
     )
 
 
@@ -80,17 +139,17 @@ def same_draws(
     image_shape: Sequence[int],
     scale: float,
 ) -> Callable[[float], Picture]:
-    """A function of β that draws what each objective makes of the same `noise` (count, d).
+    """A function of β that draws what each objective makes of the same `noise` (count, d), a row of panels for each.
 
     On the left z is the noise itself, a draw from the prior; on the right it has been given the mean (d) and covariance
-    (d, d) that `moments` holds for each objective and β.
+    (d, d) that `moments` holds for each objective and β. The words compare the first objective with the others.
     """
-    first, second = models
+    first, *others = models
 
     @style()
     @torch.no_grad()
     def draw(beta: float) -> Picture:
-        figure, panels = axes(2, 2, width=5.6, height=4.4)
+        figure, panels = axes(len(models), 2, width=5.6, height=0.4 + 2 * len(models))
         made = {}
         for name, row in zip(models, panels, strict=True):
             mean, covariance = moments[name][beta]
@@ -101,13 +160,17 @@ def same_draws(
             row[0].set_ylabel(name)
         panels[0, 0].set_title("from the prior")
         panels[0, 1].set_title("from the fitted Gaussian")
-        apart = [evaluation.unlikeness(a, b) for a, b in zip(made[first], made[second], strict=True)]
-        spread = [float(moments[name][beta][1].diagonal().mean()) for name in models]
+        apart = {
+            name: [evaluation.unlikeness(a, b) for a, b in zip(made[first], made[name], strict=True)] for name in others
+        }
+        spread = ", ".join(f"{float(moments[name][beta][1].diagonal().mean()):.2f} for {name}" for name in models)
+        unlike = "; ".join(
+            f"{name} {left:.2f} from the prior, {right:.2f} from its own" for name, (left, right) in apart.items()
+        )
         return Picture(
             figure,
-            alt=f"{len(noise)} draws at β = {beta:g}, {first} above {second}. The squared distance of the two pictures "
-            f"of a draw is {apart[0]:.2f} of that of pictures of different draws, and {apart[1]:.2f} with the fitted "
-            f"Gaussian, whose mean variance is {spread[0]:.2f} for {first} and {spread[1]:.2f} for {second}.",
+            alt=f"{len(noise)} draws at β = {beta:g}, a row each for {', '.join(models)}. Unlikeness to {first}: "
+            f"{unlike} fitted Gaussian. The mean variance of the fitted Gaussians is {spread}.",
         )
 
     return draw

@@ -78,6 +78,7 @@ REPORT = "# Report\n\n```{equation-report} exceptions.yml\n```\n"
 EXCEPTIONS = """\
 numbers: {eq-second: An inequality., eq-third: A number.}
 part: {eq-first: For one latent.}
+letters: {eq-second: {m: a part of $b$}}
 """
 LEDGER = """\
 # Ledger
@@ -227,7 +228,8 @@ def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
     assert excused == 3
     assert tried == refused + same + excused
     shown = [math.get_text() for math in rows["(1.2) second"].find_all("annotation")]
-    assert shown == [r"b \ge 0", r"0 \le m"]  # the equation, and what was computed
+    assert shown == [r"b \ge 0", r"0 \le m", "m", "b"]  # the equation, what was computed, and what a letter stands for
+    assert " is a part of " in rows["(1.2) second"].text
     survivors = [[cell.text for cell in row.select("td")] for row in report.select("table.gl-survivors tbody tr")]
     assert ["(1.2)", "inequality", "1/2*m", "a < factor"] in survivors
     assert len(survivors) == 3

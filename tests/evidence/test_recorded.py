@@ -16,6 +16,7 @@ from book.extensions.evidence import experiments as recorded_pages
 from book.extensions.evidence.domain import EvidenceDomain
 from book.extensions.pdf import make
 from gradelib import experiments
+from gradelib.experiments import images_64
 from gradelib.experiments.mnist_objectives import STEPS
 from gradelib.training import OBJECTIVES
 
@@ -87,6 +88,13 @@ def test_samples_are_compared_from_one_start_beside_other_noise():
     assert said.endswith(": −1.50 ± 0.50 at β = 0.4 where the β-VAE with other noise has +1.00 ± 0.00.")
 
 
+def test_large_pictures_are_compared_beside_other_noise():
+    losses = {"loss_grae": 3.0, "loss_beta_vae": 5.0, "loss_noise": 5.5}
+    rows = [row(losses, seed=seed, steps=images_64.STEPS) for seed in range(2)]
+    said = answers.answer(found("images-64", rows))
+    assert said.endswith("in nats: −2.00 ± 0.00 at β = 0.4 where the β-VAE with other noise has +0.50 ± 0.00.")
+
+
 def test_the_learned_covariance_is_judged_by_the_true_loss():
     line = {"data": "mnist", "family": "full", "activation": "softplus", "beta": 0.4, "steps": STEPS}
     line |= {"learned_less_formula": 0.1, "learned_less_formula_seeds": 0.02, "variance_ratio": [0.5, 1.1, 2.0]}
@@ -147,6 +155,24 @@ def test_rows_of_the_code_of_today_are_current(monkeypatch, code, stale, said):
     recorded._state.cache_clear()
 
 
+def test_a_row_that_was_trained_beside_others_costs_its_share_too(monkeypatch):
+    rows = [row({"cpu_seconds": 1000.0}), row({"cpu_seconds": 5400.0})]
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
+    monkeypatch.setattr(recorded, "_state", lambda name: "current")
+    assert recorded.summary("race").cost == "2.5 core-hours on CPU, x86_64"
+
+
+def test_a_number_of_the_table_is_told_with_its_error(monkeypatch):
+    line = {"beta": 0.4, "kind": "a", "difference": 1.0, "difference_error": 0.5, "seeds": 4}
+    table = [{**line, "level": 2.0, "level_deviation": 1.0}, {**line, "beta": 0.8, "gap": None}]
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, [], table))
+    assert recorded.measured("race", "difference", beta="0.4", kind="a") == "+1.00 ± 0.50"
+    assert recorded.measured("race", "level", beta="0.4") == "2.00 ± 0.50"
+    for column, which in (("level", {}), ("level", {"beta": "0.5"}), ("gap", {"beta": "0.8"})):
+        with pytest.raises(ValueError, match="there must be one"):
+            recorded.measured("race", column, **which)
+
+
 def test_a_diverged_row_is_told_and_a_stale_state_keeps_its_reason(monkeypatch):
     rows = [row({}), {**row({}), "state": "diverged"}]
     monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
@@ -180,6 +206,8 @@ def test_pages_that_use_an_experiment_join_and_leave():
 CHAPTER = """\
 # Which is better?
 
+It is so by {measured}`mnist-objectives difference objective=grae_column activation=softplus beta=0.8` nats.
+
 It is so.
 
 ```{recorded} mnist-blocks
@@ -209,6 +237,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_lines_say_where_a_result_is_from(root):
+    assert re.search(r"It is so by [+−][\d.]+ ± [\d.]+ nats", page(root, "01-one").text)
     first, second = page(root, "01-one").select(".gl-recorded")
     assert re.match(
         r"Recorded: mnist-blocks, \d+ of \d+ rows, .* steps; [\d.]+ .*hours on .*; (current|stale)", first.text

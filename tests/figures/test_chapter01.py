@@ -21,6 +21,13 @@ def draw():
     return chapter01.reconstruction(models, x, (4, 5), POINTS)
 
 
+def test_the_words_on_draws_say_where_they_are_and_how_wide_the_posterior_is():
+    draws = torch.tensor([1.0, 1.5, 2.0])
+    words = chapter01.posterior_of(draws, torch.distributions.Normal(1.4, 0.5)).alt
+    assert "3 draws of z with mean 1.50" in words
+    assert "around 1.4 whose standard deviation is 0.50 of that of the prior" in words
+
+
 def test_the_words_name_both_ends_of_the_curve():
     words = chapter01.rate_distortion(TRAINED, LINEAR).alt
     assert "0.0 nats of rate and a distortion of 12.1 at β = 4 to 9.1 nats and 1.9 at β = 0.1" in words

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradelib.figures import chapter02
-from gradelib.figures.chapter02 import traversals, turned_pairs
+from gradelib.figures.chapter02 import turned_pairs
 
 
 def gaussian(variance: float):
@@ -53,14 +53,3 @@ def test_outlines_turn_with_the_pair():
 def test_what_does_not_fit_is_refused(pairs, lost, why):
     with pytest.raises(ValueError, match=why):
         turned_pairs(pairs, [0, 45, 90], lost)
-
-
-def test_the_words_of_a_walk_say_how_far_it_goes():
-    walk = torch.zeros(3, 12)
-    walk[-1, :4] = 1.5
-    assert traversals({"axis": walk, "still": torch.zeros(3, 12)}, (3, 4)).alt.endswith("axis 3.0, still 0.0.")
-
-
-def test_walks_of_different_length_are_refused():
-    with pytest.raises(ValueError, match="one number of steps"):
-        traversals({"a": torch.zeros(3, 12), "b": torch.zeros(2, 12)}, (3, 4))

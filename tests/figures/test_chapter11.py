@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 import torch
 
 from gradelib import networks
+from gradelib.experiments import Recorded
 from gradelib.figures import chapter11
 from gradelib.figures.live import explore
 
@@ -48,24 +52,78 @@ def test_the_words_of_the_grids_name_the_objectives_and_the_prices():
     assert f"{float(X.mean()) / 8:.2f} and {float(X.mean()) / 4:.2f}" in words
 
 
-def test_the_distances_are_averaged_over_seeds_and_small():
-    scores = {
-        kind: {name: {0.1: [k + 60, k + 62], 0.8: [k + 20, k + 24]} for k, name in enumerate(NAMES)}
-        for kind in ("prior", "fitted")
+JOBS = {
+    f"beta {beta:g}, seed {seed}": {"beta": beta, "seed": seed, "steps": 6000} for beta in (0.1, 0.4) for seed in (0, 1)
+}
+ROWS = {
+    key: {"job": job, "state": "done", "numbers": {"of_grae": 5 + job["seed"], "of_vae": 3 * job["seed"]}}
+    for key, job in JOBS.items()
+}
+
+
+def recorded(rows=ROWS, arrays=None):
+    return Recorded("some", "A question?", rows, arrays or {}, [], [], None)
+
+
+def test_recorded_pictures_are_shown_where_they_are():
+    white = {"beta_vae": 0.0, "grae": 1.0}
+    arrays = {f"beta 0.1, seed 0 pictures_{kind}": np.full((6, 784), share) for kind, share in white.items()}
+    pictures = chapter11.recorded_pictures(recorded(arrays=arrays))
+    assert {beta: {name: float(x.mean()) for name, x in of.items()} for beta, of in pictures.items()} == {
+        0.1: {"β-VAE": 0, "GRAE≈": 1}
     }
-    picture = chapter11.distances(scores, 3.0)
-    assert "β-VAE from the prior: 61 at β = 0.1, 22 at 0.8; GRAE≈ from the prior: 62" in picture.alt
-    assert "floor of real digits is 3.0" in picture.alt
-    assert len(picture.svg()) < 60_000
+    assert "at β = 0.1, β-VAE above GRAE≈" in chapter11.recorded_row(pictures, (0.1, 0.4)).alt
+    assert chapter11.recorded_row(pictures, (0.4,)) is None
+
+
+def test_pairs_are_compared_within_a_seed():
+    cut_off = {"job": {"beta": 0.4, "seed": 2, "steps": 6000}, "state": "diverged", "numbers": {}}
+    short = {**ROWS["beta 0.4, seed 0"], "job": {"beta": 0.4, "seed": 0, "steps": 1500}}
+    found = chapter11.paired(recorded({**ROWS, "other": cut_off, "short": short}), "of_grae", "of_vae", "less", 6000)
+    expected = {"steps": 6000, "seeds": 2, "less": 4, "less_error": 1}  # 5 and 3
+    assert found == [{"beta": 0.1, **expected}, {"beta": 0.4, **expected}]
+    one = chapter11.paired(recorded({"one": ROWS["beta 0.4, seed 1"]}), "of_grae", "of_vae", "less", 6000)
+    assert one == [{"beta": 0.4, "steps": 6000, "seeds": 1, "less": 3, "less_error": None}]
+
+
+def test_a_table_has_errors_and_dashes():
+    table = [
+        {"beta": 0.1, "steps": 6000, "seeds": 3, "a": 1.234, "a_error": 0.056},
+        {"beta": 0.4, "steps": 6000, "seeds": 1, "a": 2, "a_error": None, "b": 7},
+    ]
+    head, first, second = chapter11.recorded_table(table, {"one": "a", "two": "b"}).split("\n")
+    assert head.split() == ["β", "steps", "seeds", "one", "two"]
+    assert first.split() == ["0.1", "6000", "3", "1.23", "±", "0.06", "–"]
+    assert second.split() == ["0.4", "6000", "1", "2.00", "7.00"]
+    assert len({len(line) for line in (head, first, second)}) == 1
+    assert chapter11.recorded_table([], {"one": "a"}) == "no row is recorded yet"
+
+
+def test_recorded_likeness_names_what_is_there():
+    table = [
+        {
+            "beta": beta,
+            "seeds": 3,
+            "unlike_grae": 0.1,
+            "unlike_grae_error": 0.01,
+            "unlike_rae": beta,
+            "unlike_rae_error": None,
+        }
+        for beta in (0.02, 0.8)
+    ]
+    words = chapter11.recorded_likeness(table).alt
+    assert "GRAE≈ 0.10 at β = 0.02 and 0.10 at 0.8; RAE 0.02 at β = 0.02 and 0.80 at 0.8." in words
+    assert "plain" not in words
+    assert chapter11.recorded_likeness([]) is None
 
 
 def test_the_fitted_gaussian_is_the_prior_where_its_moments_are(draw):
     with_prior, stretched = draw(0.1).alt, draw(0.4).alt
-    first, second = (with_prior.split(word)[1].split()[0] for word in ("of a draw is ", "different draws, and "))
+    first, second = re.search(r"GRAE≈ (\S+) from the prior, (\S+) from its own", with_prior).groups()
     assert first == second
-    assert "mean variance is 1.00 for β-VAE and 1.00 for GRAE≈" in with_prior
-    assert "mean variance is 400.00 for β-VAE" in stretched
-    first, second = (stretched.split(word)[1].split()[0] for word in ("of a draw is ", "different draws, and "))
+    assert "fitted Gaussians is 1.00 for β-VAE, 1.00 for GRAE≈" in with_prior
+    assert "fitted Gaussians is 400.00 for β-VAE" in stretched
+    first, second = re.search(r"GRAE≈ (\S+) from the prior, (\S+) from its own", stretched).groups()
     assert first != second
 
 

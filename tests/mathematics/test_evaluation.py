@@ -173,15 +173,15 @@ def test_alignment_finds_the_rotation_and_the_permutation(seed):
     )
 
 
-def test_samples_come_from_the_prior_or_from_the_codes():
+def test_samples_come_from_the_prior_or_from_a_gaussian():
     model = model_with()
     model.decoder = torch.nn.Identity()
     prior = evaluation.samples(model, 40_000)
     torch.testing.assert_close(prior.mT.cov(), torch.eye(4).double(), atol=0.04, rtol=0)
-    codes = 2 + normal(500, 4) @ torch.linalg.cholesky(positive_definite(4)).mT
-    fitted = evaluation.samples(model, 40_000, codes=codes)
-    torch.testing.assert_close(fitted.mean(0), codes.mean(0), atol=0.05, rtol=0)
-    torch.testing.assert_close(fitted.mT.cov(), codes.mT.cov(), atol=0.1, rtol=0)
+    mean, covariance = 2 + normal(4), positive_definite(4)
+    fitted = evaluation.samples(model, 40_000, moments=(mean, covariance))
+    torch.testing.assert_close(fitted.mean(0), mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(fitted.mT.cov(), covariance, atol=0.1, rtol=0)
     means = evaluation.samples(model, 3, likelihood=Bernoulli(), seed=5)
     torch.testing.assert_close(means, torch.sigmoid(evaluation.samples(model, 3, seed=5)))
     assert not torch.equal(evaluation.samples(model, 3, seed=5), evaluation.samples(model, 3, seed=6))
@@ -263,8 +263,10 @@ def test_bad_input_is_refused():
             compare(x, x * math.nan)
     with refused("more than k = 5"):
         evaluation.precision_recall(x, x, k=5)
-    with refused("more than 4 codes"):
-        evaluation.samples(model, 3, codes=x[:4, :4])
+    with refused("shape (4,) and (4, 4)", "(4,) and (3, 3)"):
+        evaluation.samples(model, 3, moments=(torch.zeros(4), torch.eye(3)))
+    with refused("covariance", "NaN"):
+        evaluation.samples(model, 3, moments=(torch.zeros(4), math.nan * torch.eye(4)))
     with refused("count", "whole number"):
         evaluation.samples(model, 0)
     with refused("examples = 5", "labels = 3"):

@@ -32,6 +32,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("ledger-announced", ledger.Announced)
     app.add_directive("recorded", experiments.Recorded)
     app.add_directive("experiments", experiments.Experiments)
+    app.add_role("measured", experiments.Measured())
     app.add_directive("gpu-costs", experiments.GPUCosts)
     app.add_post_transform(experiments.ReadIn)
     app.add_post_transform(post_transforms.RecordLinks)

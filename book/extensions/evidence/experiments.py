@@ -10,7 +10,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.transforms.post_transforms import SphinxPostTransform
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.nodes import make_refnode
 
 from book.extensions.evidence import recorded
@@ -124,6 +124,20 @@ class GPUCosts(SphinxDirective):
 
 def _cost(entry: dict[str, Any]) -> str:
     return f"{entry['milliseconds']:.1f} ms, {entry['megabytes']:,.0f} MB" if "milliseconds" in entry else "–"
+
+
+class Measured(SphinxRole):
+    """A number of a recorded experiment within a sentence: `NAME COLUMN KEY=VALUE …`."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        name, column, *which = self.text.split()
+        try:
+            said = recorded.measured(name, column, **dict(one.split("=") for one in which))
+            self.env.note_dependency(recorded.path(name))
+        except ValueError as error:
+            message = self.inliner.reporter.error(str(error), line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+        return [nodes.Text(said)], []
 
 
 class ReadIn(SphinxPostTransform):

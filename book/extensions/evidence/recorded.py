@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
-from book.extensions.evidence.answers import answer
+from book.extensions.evidence.answers import answer, effect
 from gradelib import experiments
 from gradelib.experiments import running
 from gradelib.experiments.experiment import Job, Row
 
+SIGNED = ("difference", "gap")  # columns whose sign is part of the answer
 LEAST_SEEDS = 3  # with fewer, nothing is reproduced
-DATA = {"mnist": "MNIST", "mnist5k": "5,000 digits of MNIST", "digits": "8×8 digits"}
+DATA = {"mnist": "MNIST", "mnist5k": "5,000 digits of MNIST", "digits": "8×8 digits", "patches": "64×64 patches"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,32 @@ def summary(name: str) -> Summary:
         answer=answer(found),
         command=f"gradelib experiment run {name}{source} --out FOLDER",
     )
+
+
+def measured(name: str, column: str, **which: str) -> str:
+    """A number of the table of an experiment with its standard error, signed where it is a difference.
+
+    `which` says in which line it stands, each value as it is printed. Raises ValueError where not one line is meant, or
+    where it has no such number.
+    """
+    lines = [
+        line
+        for line in experiments.load(name).table
+        if all(_shown(line.get(key)) == value for key, value in which.items())
+    ]
+    if len(lines) != 1 or lines[0].get(column) is None:
+        asked = ", ".join(f"{key}={value}" for key, value in which.items())
+        raise ValueError(f"{name} has {len(lines)} lines with {asked}, and there must be one, with {column!r}.")
+    line = lines[0]
+    error, deviation = line.get(f"{column}_error"), line.get(f"{column}_deviation")
+    if error is None and deviation is not None:
+        error = deviation / math.sqrt(line["seeds"])
+    said = effect(line[column], error)
+    return said if column in SIGNED else said.removeprefix("+")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def seeds(name: str) -> int:
@@ -122,14 +150,20 @@ def _cost(rows: Sequence[Row]) -> str:
     """Hours by device: of cores on a CPU, of the clock elsewhere."""
     hours: dict[str, float] = {}
     for row in rows:
-        origin = row["provenance"]
-        spent = origin["cpu_seconds"] if origin["device"].startswith("CPU") else origin["seconds"]
-        hours[origin["device"]] = hours.get(origin["device"], 0) + spent / 3600
+        device = row["provenance"]["device"]
+        clock = "cpu_seconds" if device.startswith("CPU") else "seconds"
+        hours[device] = hours.get(device, 0) + _spent(row, clock) / 3600
     said = [
         f"{spent:.1f} {'core-hours' if device.startswith('CPU') else 'hours'} on {device}"
         for device, spent in sorted(hours.items())
     ]
     return " and ".join(said)
+
+
+def _spent(row: Row, name: str) -> float:
+    """Seconds of a row; where its model was trained beside others, its share of that comes to what it took alone."""
+    alone, training = row["provenance"][name], row.get("numbers", {}).get(name, 0)
+    return alone if training <= alone else alone + training
 
 
 def _dates(dates: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,16 @@ class equation_report(nodes.General, nodes.Element):  # noqa: N801
 class EquationReport(SphinxDirective):
     """All labelled equations of the book, chapter by chapter, with what their checks refused.
 
-    The optional argument is a YAML file with the reasons why equations have no exact check (`numbers`), and with what
-    an exact check proves where that is not the whole equation (`part`).
+    The optional argument is a YAML file with the reasons why equations have no exact check (`numbers`), with what an
+    exact check proves where that is not the whole equation (`part`), and with what letters stand for that a check has
+    and its equation has not (`letters`).
     """
 
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         domain(self.env).note_report(self.env.docname)
-        exceptions: dict[str, dict[str, str]] = {}
+        exceptions: dict[str, dict[str, Any]] = {}
         if self.arguments:
             relative, path = self.env.relfn2path(self.arguments[0])
             self.env.note_dependency(relative)
@@ -133,17 +134,18 @@ class ReportTables(SphinxPostTransform):
         for place in list(self.document.findall(equation_report)):
             place.replace_self(self.report(place["docname"], place["exceptions"]))
 
-    def report(self, here: str, exceptions: dict[str, dict[str, str]]) -> list[nodes.Node]:
+    def report(self, here: str, exceptions: dict[str, dict[str, Any]]) -> list[nodes.Node]:
         evidence = domain(self.env)
         if not evidence.equations:
             return [paragraph("No page of this book has a labelled equation.")]
-        chapters = [block for page in sorted(evidence.equations) for block in self.chapter(here, page)]
+        told = exceptions.get("letters", {})
+        chapters = [block for page in sorted(evidence.equations) for block in self.chapter(here, page, told)]
         file = f"{Path(here).name}.json"
         machines = paragraph("The same for machines: ", nodes.reference("", file, internal=True, refuri=file), ".")
         lists = [*self.cases(here), *self.exceptions(here, exceptions), *self.survivors(here)]
         return [summary(totals(evidence, evidence.equations)), machines, *lists, *chapters]
 
-    def exceptions(self, here: str, exceptions: dict[str, dict[str, str]]) -> list[nodes.Node]:
+    def exceptions(self, here: str, exceptions: dict[str, dict[str, Any]]) -> list[nodes.Node]:
         """Which equations are not proved exactly, or not wholly, and why; a warning where the lists are not right."""
         if not exceptions:
             return []
@@ -205,18 +207,19 @@ class ReportTables(SphinxPostTransform):
         body = table(head, rows, kind="gl-survivors") if rows else paragraph("None.")
         return [heading("survivors", nodes.Text("Survivors")), body]
 
-    def chapter(self, here: str, page: str) -> list[nodes.Node]:
+    def chapter(self, here: str, page: str, told: Mapping[str, Any]) -> list[nodes.Node]:
         lead = make_refnode(self.app.builder, here, page, "", self.env.titles[page].deepcopy().children)
-        rows = [self.equation(here, page, label) for label in domain(self.env).equations[page]]
+        rows = [self.equation(here, page, label, told.get(label, {})) for label in domain(self.env).equations[page]]
         return [heading(f"of-{Path(page).name}", lead), table(HEAD, rows, kind="gl-equations")]
 
-    def equation(self, here: str, page: str, label: str) -> list[list[nodes.Node]]:
+    def equation(self, here: str, page: str, label: str, told: Mapping[str, str]) -> list[list[nodes.Node]]:
         evidence = domain(self.env)
         checks = evidence.records("check", label, page)
         links = [part for check in checks for part in (nodes.Text(", "), self.link(here, check))][1:]
         counted = [[nodes.Text(str(number))] for number in count(checks).values()]
         stands = [formula(evidence.data["tex"][page][label])]
         computed = [part for check in checks for part in (nodes.Text(" "), formula(check.data["formula"]))][1:]
+        computed += [part for letter, words in told.items() for part in meaning(letter, words)]
         return [self.numbered(here, label), links or [nodes.Text("not checked")], *counted, stands, computed]
 
     def numbered(self, here: str, label: str) -> list[nodes.Node]:
@@ -242,6 +245,13 @@ def formula(tex: str) -> nodes.math:
     joined = r" \\ ".join(rows)
     text = rf"\begin{{aligned}}{joined}\end{{aligned}}" if "&" in joined or r"\\" in joined else joined
     return nodes.math(text, text)
+
+
+def meaning(letter: str, words: str) -> list[nodes.Node]:
+    """Words on a letter of a check, with formulas between dollars."""
+    parts = words.split("$")
+    said = [formula(part) if odd % 2 else nodes.Text(part) for odd, part in enumerate(parts) if part]
+    return [nodes.Text(" Here "), formula(letter), nodes.Text(" is "), *said, nodes.Text(".")]
 
 
 def heading(name: str, title: nodes.Node) -> nodes.rubric:
