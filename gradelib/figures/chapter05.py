@@ -25,9 +25,9 @@ def residual_picture(r: float) -> Picture:
     the two parabolas ask for.
     """
     figure, (pixels, curve) = axes(1, 2, width=6.6, height=3.6)
-    z = np.linspace(-_REACH, _REACH, 61)
+    z = np.linspace(-_REACH, _REACH, 35)
     pixels.plot(z, z**2 / 2, **look("formula"))
-    circle = np.linspace(0, 2 * np.pi, 49)
+    circle = np.linspace(0, 2 * np.pi, 41)
     pixels.plot(np.sin(circle), 1 + np.cos(circle), color=COLOURS["faint"], linewidth=1)
     pixels.plot([0], [1], marker="+", color=COLOURS["muted"], markersize=7)
     pixels.plot([0, 0], [0, r], color=COLOURS["learned"], linewidth=1)
