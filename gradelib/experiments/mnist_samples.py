@@ -88,10 +88,11 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
 
 
 def _train(kind: str, job: Job, data: Dataset, device: str) -> VAE:
-    return models.train(_training(kind, job), data, device).model.to(data.train.device)
+    return models.train(training_of(kind, job), data, device).model.to(data.train.device)
 
 
-def _training(kind: str, job: Job) -> Job:
+def training_of(kind: str, job: Job) -> Job:
+    """The job of one of the models of a job."""
     changes = dict(KINDS[kind])
     for name in ("seed", "noise_seed"):
         if name in changes:
@@ -196,7 +197,7 @@ EXPERIMENT = Experiment(
     },
     jobs={_key(job): job for job in _jobs()},
     run=run,
-    trainings=lambda job: [_training(kind, job) for kind in job["kinds"]],
+    trainings=lambda job: [training_of(kind, job) for kind in job["kinds"]],
     evaluate=evaluate,
     number="distance_beta_vae_prior",
     tiny_jobs={_key(job): job for job in _TINY_JOBS},

@@ -45,10 +45,10 @@ def passes(objective: str, d: int, fraction: float = 1.0) -> float:
 def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None = None) -> Trained:
     """Train the model of a job on the training half of `data`, on `device`.
 
-    A job says objective, family, block, activation, hidden, latents, beta, seed, noise_seed, steps, learning_rate,
-    optimiser and batch_size, and the options of its objective. Raises FloatingPointError where the loss stops being
-    finite. A function as `objective` is trained in place of the one that the job names. Inside a block of
-    `trained_together` this is the model that was trained there, still on its device.
+    A job says objective, family, block, activation, latents, beta, seed, noise_seed, steps, learning_rate, optimiser
+    and batch_size, hidden of a perceptron or width of a convolutional network, and the options of its objective. Raises
+    FloatingPointError where the loss stops being finite. A function as `objective` is trained in place of the one that
+    the job names. Inside a block of `trained_together` this is the model that was trained there, still on its device.
     """
     if objective is None and (ready := _together.get(_text_of(job, _TRAINING))):
         return ready
@@ -64,8 +64,8 @@ def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None =
     return _trained(fit, job, data, time.perf_counter() - started, time.process_time() - worked)
 
 
-_ALIKE = ("objective", "family", "block", "activation", "hidden", "latents", "steps", "optimiser", "learning_rate")
-_ALIKE += ("batch_size", "codes", "fraction")
+_ALIKE = ("objective", "family", "block", "activation", "hidden", "width", "latents", "steps", "optimiser")
+_ALIKE += ("learning_rate", "batch_size", "codes", "fraction")
 _TRAINING = ("beta", "seed", "noise_seed", *_ALIKE)  # what of a job makes its model
 _together: dict[str, Trained] = {}  # the models of the innermost block of `trained_together`
 
@@ -124,15 +124,12 @@ def _train_group(group: Sequence[Job], data: Dataset, device: str) -> None:
 
 
 def _untrained(job: Job, data: Dataset, seed: int) -> VAE:
-    return networks.mlp_vae(
-        data.n,
-        job["latents"],
-        hidden=job["hidden"],
-        activation=job["activation"],
-        family=job["family"],
-        block=job["block"],
-        seed=seed,
-    ).to(data.train.dtype)
+    how = {name: job[name] for name in ("activation", "family", "block")} | {"seed": seed}
+    if job.get("width"):
+        model = networks.conv_vae(data.image_shape, job["latents"], width=job["width"], **how)
+    else:
+        model = networks.mlp_vae(data.n, job["latents"], hidden=job["hidden"], **how)
+    return model.to(data.train.dtype)
 
 
 def _options(job: Job, device: str) -> dict[str, Any]:
@@ -160,7 +157,7 @@ def _normaliser(n: int) -> float:
 
 
 @torch.no_grad()
-def judge(model: VAE, x: Tensor, job: Job, samples: int) -> tuple[Numbers, Tensor]:
+def judge(model: VAE, x: Tensor, job: Job, samples: int, chunk: int = CHUNK) -> tuple[Numbers, Tensor]:
     """What the held-out rows of x (examples, n) cost, in nats without ½n log 2π, and JᵀJ for each (examples, d, d).
 
     `error` is ½‖x − g(h)‖² and `code` ½β‖h‖². Every objective is there, whichever the model was trained by: `grae`,
@@ -168,11 +165,12 @@ def judge(model: VAE, x: Tensor, job: Job, samples: int) -> tuple[Numbers, Tenso
     model: `beta_vae_diagonal`, `beta_vae_full`, and `beta_vae_block` where the job has blocks. Where Σ was trained,
     `beta_vae` and `taylor` have the encoder's own. `…_error` is the standard error over the draws, `samples` for each
     example in pairs h ± Lε. `code_variances` are the eigenvalues of the covariance of the codes, `active` how many of
-    them are above `ACTIVE`. The work is done where the model is, and JᵀJ comes back to where x is.
+    them are above `ACTIVE`. The work is done where the model is, `chunk` examples at a time; JᵀJ comes back to where x
+    is.
     """
     parts, metrics, codes = [], [], []
     place = next(model.parameters()).device
-    for number, rows in enumerate(x.split(CHUNK)):
+    for number, rows in enumerate(x.split(chunk)):
         values, metric, h = _judge_chunk(model, rows.to(place), job, samples, seed=number)
         parts.append((len(rows), values))
         metrics.append(metric.to(x.device))

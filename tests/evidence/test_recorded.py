@@ -16,6 +16,7 @@ from book.extensions.evidence import experiments as recorded_pages
 from book.extensions.evidence.domain import EvidenceDomain
 from book.extensions.pdf import make
 from gradelib import experiments
+from gradelib.experiments import images_64
 from gradelib.experiments.mnist_objectives import STEPS
 from gradelib.training import OBJECTIVES
 
@@ -85,6 +86,13 @@ def test_samples_are_compared_from_one_start_beside_other_noise():
     rows.append(row({"distance_grae_prior": 99.0, "distance_beta_vae_prior": 5.0}, steps=2 * STEPS))
     said = answers.answer(found("mnist-samples", rows))
     assert said.endswith(": −1.50 ± 0.50 at β = 0.4 where the β-VAE with other noise has +1.00 ± 0.00.")
+
+
+def test_large_pictures_are_compared_beside_other_noise():
+    losses = {"loss_grae": 3.0, "loss_beta_vae": 5.0, "loss_noise": 5.5}
+    rows = [row(losses, seed=seed, steps=images_64.STEPS) for seed in range(2)]
+    said = answers.answer(found("images-64", rows))
+    assert said.endswith("in nats: −2.00 ± 0.00 at β = 0.4 where the β-VAE with other noise has +0.50 ± 0.00.")
 
 
 def test_the_learned_covariance_is_judged_by_the_true_loss():

