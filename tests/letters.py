@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from book.extensions import chapter_sources
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -65,17 +63,6 @@ def tables(notation: str) -> dict[str, list[tuple[str, str]]]:
         rows = re.findall(r"^\| \$([^$]+)\$ \| (.+?) \|$", rest.partition("\n## ")[0], re.MULTILINE)
         found[title] = [(tex, meaning) for tex, meaning in rows]
     return found
-
-
-# Chapters whose tables are those of a text that is being written; they may have other letters for now.
-IN_WORK = {"Chapter 1", "Chapter 2", "Chapter 5", "Chapter 12"}
-
-
-def each_chapter() -> pytest.MarkDecorator:
-    """A parametrisation over the chapters."""
-    later = [pytest.mark.xfail(strict=False)]
-    cases = [pytest.param(chapter, marks=later * (chapter in IN_WORK)) for chapter in sources()]
-    return pytest.mark.parametrize("chapter", cases)
 
 
 def sources() -> dict[str, str]:

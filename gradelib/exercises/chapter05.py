@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,6 +185,42 @@ EXERCISES = [
             Mistake("-w + c*r", "The inner derivative comes in once for each of the two derivatives."),
             Mistake("c*r", "You lost the first term of the chain rule. What does the first pixel do?"),
             Mistake("-w**2 - c**2/4 + c*r", "At z = 0 the second pixel does not move to first order."),
+        ),
+    ),
+    Exercise(
+        id="signed-or-absolute",
+        prompt=(
+            "For each held-out image a reader finds the error of the second-order loss with JᵀHJ against the "
+            "β-VAE's own loss, at the encoder's Σ. The mean of its absolute value is a fifth of the mean trace term. "
+            "“So a decoder trained on the second-order loss minimises something that is wrong by a fifth of that "
+            "term.” Which number would test this sentence, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "signed": "The mean of the error with its sign, beside its standard error.",
+                "absolute": "The mean of the absolute value, over many more images.",
+                "ratio": "The median over images of the dropped term's norm at the code, divided by that of JᵀHJ.",
+            },
+            reasons={
+                "mean": "The loss is a mean over images, in which errors of opposite signs cancel.",
+                "each": "A mean over images can be right only where it is right for each image.",
+                "point": "What holds at the code holds for every point of the cloud.",
+            },
+            right=("signed", "mean"),
+            hints={
+                ("signed", "each"): "If every image had to be right, which sign would matter?",
+                ("signed", "point"): "The number fits. But a cloud is wider than its code: what is averaged over?",
+                ("absolute", "mean"): "If opposite signs cancel in the loss, do they cancel in this number?",
+                ("absolute", "each"): "Errors of +1 and −1 for two images: what do they change in the mean loss?",
+                (
+                    "absolute",
+                    "point",
+                ): "This number was taken over the cloud already. What does its sign do in the mean?",
+                ("ratio", "mean"): "A ratio of norms has no sign. Can it show that anything cancels?",
+                ("ratio", "each"): "Let the error be +1 for one image and −1 for another: is the mean loss wrong?",
+                ("ratio", "point"): "A ReLU decoder has the ratio 0. Is its average over a cloud exact?",
+            },
         ),
     ),
 ]

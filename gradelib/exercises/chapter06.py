@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradelib.marker.exercise import Exercise, Mistake
+from gradelib.marker.exercise import Choice, Exercise, Mistake
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,6 +173,47 @@ EXERCISES = [
                 "A more curved likelihood should narrow the posterior. Variance or precision?",
                 "precisions",
             ),
+        ),
+    ),
+    Exercise(
+        id="which-comparison",
+        prompt=(
+            "An encoder with 8 latents uses 4 of them; the other 4 have variance 1 for every image. Over all latents "
+            "and images, the median of learned over best variance is 1.00, and the two correlate at 0.99. Which "
+            "comparison would test whether the encoder knows the best variances, and why?"
+        ),
+        inputs={},
+        choice=Choice(
+            options={
+                "pooled": "The same median and correlation, over many more images.",
+                "resolved": "The spread of the ratio, over the images and the 4 latents in use.",
+                "images": "The mean learned variance of each latent beside its mean best variance.",
+            },
+            reasons={
+                "unused": "A latent that the decoder does not use has the best variance 1, which is easily met.",
+                "correlation": "A correlation near 1 says that the two numbers are equal.",
+                "average": "Errors of single images cancel in the mean, which is all that matters.",
+            },
+            right=("resolved", "unused"),
+            hints={
+                ("pooled", "unused"): "If half of the entries are easily met, do more of them make the test harder?",
+                (
+                    "pooled",
+                    "correlation",
+                ): "Variances that are all twice too large: what is their correlation with the best?",
+                ("pooled", "average"): "The price β KL(Σ ‖ Σ*) is paid image by image. Can it cancel?",
+                ("resolved", "correlation"): "The comparison is right. But would its reason let you do with the 0.99?",
+                ("resolved", "average"): "If only the mean mattered, would you look at a spread?",
+                (
+                    "images",
+                    "unused",
+                ): "True of the unused ones. But does your comparison see whether single images are right?",
+                (
+                    "images",
+                    "correlation",
+                ): "Of single images you learn nothing. And is equality what a correlation shows?",
+                ("images", "average"): "Too wide for one image and too narrow for another: is nothing paid?",
+            },
         ),
     ),
 ]

@@ -2,51 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
 from gradelib.likelihoods import Bernoulli
 
 _REACH = 1.9  # how far z goes to either side of the code
-_MEANINGS = {"softplus": "full", "tanh": "isotropic", "relu": "other"}
 
 
 @style()
 def residual_picture(r: float) -> Picture:
-    """The decoder g(z) = (z, z²/2), the image x = (0, r), and log p(x | z) with its two parabolas at the code h = 0.
+    """The decoder g(z) = (z, z²/2), the image x = (0, r), and log p(x | z) + log p(z) with two parabolas at the code 0.
 
-    The noise is N(0, I). The exact second derivative is −(1 − r), that of Gauss–Newton −1 for every r.
+    The noise is N(0, I) and β is 1. The second derivative of log p(x | z) is −(1 − r), that of Gauss–Newton −1 for
+    every r. Bars show one standard deviation of the best Gaussian around 0 for the β-VAE's own loss, and of those that
+    the two parabolas ask for.
     """
-    figure, (pixels, curve) = axes(1, 2, width=6.6, height=3.5)
-    z = np.linspace(-_REACH, _REACH, 81)
+    figure, (pixels, curve) = axes(1, 2, width=6.6, height=3.6)
+    z = np.linspace(-_REACH, _REACH, 61)
     pixels.plot(z, z**2 / 2, **look("formula"))
-    circle = np.linspace(0, 2 * np.pi, 61)
+    circle = np.linspace(0, 2 * np.pi, 49)
     pixels.plot(np.sin(circle), 1 + np.cos(circle), color=COLOURS["faint"], linewidth=1)
     pixels.plot([0], [1], marker="+", color=COLOURS["muted"], markersize=7)
     pixels.plot([0, 0], [0, r], color=COLOURS["learned"], linewidth=1)
     pixels.plot([0], [0], marker="o", color=COLOURS["ink"])
     pixels.plot([0], [r], **look("learned", markersize=7))
-    pixels.set(xlim=(-2, 2), ylim=(-1.4, 2.4), aspect="equal", xlabel="pixel 1", ylabel="pixel 2")
+    pixels.set(xlim=(-2, 2), ylim=(-1.4, 2.9), aspect="equal", xlabel="pixel 1", ylabel="pixel 2")
     pixels.set_title("the decoded curve and $x$")
 
-    curve.plot(z, -(z**2) / 2 + r * z**2 / 2 - z**4 / 8, color=COLOURS["muted"], linewidth=3.5, label=r"$\log p(x|z)$")
-    curve.plot(z, -(1 - r) * z**2 / 2, **look("full", marker="", label="exact Hessian"))
-    curve.plot(z, -(z**2) / 2, **look("other", marker="", label="Gauss–Newton"))
-    curve.set(xlim=(-_REACH, _REACH), ylim=(-2.6, 1.6), xlabel="$z - h$")
-    curve.set_title(r"$\log p(x|z)$ less its value at $h$")
-    curve.legend(loc="lower center", fontsize="small")
+    true = (r - 2) * z**2 / 2 - z**4 / 8
+    curve.plot(z, true, color=COLOURS["muted"], linewidth=3.5, label="what is to be matched")
+    variances = {"full": 1 / (2 - r) if r < 2 else None, "other": 0.5}
+    best = best_variance(r)
+    curve.plot(z, (r - 2) * z**2 / 2, **look("full", marker="", label="exact Hessian"))
+    curve.plot(z, -(z**2), **look("other", marker="", label="Gauss–Newton"))
+    _bar(curve, best, -2.9, color=COLOURS["muted"], linewidth=3.5)
+    for (meaning, variance), height in zip(variances.items(), (-3.25, -3.6), strict=True):
+        if variance:
+            _bar(curve, variance, height, **look(meaning, marker=""))
+    curve.set(xlim=(-_REACH, _REACH), ylim=(-3.9, 2.9), xlabel="$z - h$")
+    curve.set_title(r"$\log p(x|z) + \log p(z)$")
+    curve.legend(loc="upper center", fontsize="small")
     shape = "curves down" if r < 1 else "is flat" if r == 1 else "curves up"
+    costs = {
+        meaning: true_loss(variance, r) - true_loss(best, r) for meaning, variance in variances.items() if variance
+    }
+    words = f"that of Gauss–Newton 0.50, with a loss {costs['other']:.3f} nats higher"
+    if "full" in costs:
+        words += f", that of the exact Hessian {variances['full']:.2f}, {costs['full']:.3f} nats higher."
+    else:
+        words += "; the exact Hessian gives none."
     return Picture(
         figure,
-        alt=f"The image lies {abs(r):g} {'inside' if r > 0 else 'outside'} the decoded curve, whose radius at the code "
-        f"is 1. At the code the log-likelihood {shape}: its second derivative is {r - 1:+.2f}, that of Gauss–Newton "
-        "−1.00."
-        if r
-        else "The image lies on the decoded curve. Both second derivatives at the code are −1.00.",
+        alt=f"The image lies {_where(r)}. At the code log p(x|z) {shape}: its second derivative is {r - 1:+.2f}, that "
+        f"of Gauss–Newton −1.00. The best variance of the β-VAE's own loss is {best:.2f}, {words}",
     )
+
+
+def best_variance(r: float) -> float:
+    """The variance of the Gaussian around 0 with the least `true_loss`."""
+    return (r - 2 + math.sqrt((2 - r) ** 2 + 6)) / 3
+
+
+def true_loss(variance: float, r: float) -> float:
+    """The β-VAE loss, β = 1, of N(0, variance) for the image and decoder of `residual_picture`, up to a constant."""
+    return (1 - r) * variance / 2 + 3 * variance**2 / 8 + (variance - math.log(variance)) / 2
+
+
+def _where(r: float) -> str:
+    return (
+        f"{abs(r):g} {'inside' if r > 0 else 'outside'} the decoded curve, whose radius is 1" if r else "on the curve"
+    )
+
+
+def _bar(panel: Axes, variance: float, height: float, **drawn: Any) -> None:
+    """One standard deviation to either side of the code."""
+    panel.plot([-math.sqrt(variance), math.sqrt(variance)], [height, height], **drawn)
 
 
 @style()
@@ -70,36 +107,4 @@ def bernoulli_curvature(values: Sequence[float]) -> Picture:
         alt="The size of a Bernoulli pixel's curvature against its mean, on a logarithmic scale, with a grey band of "
         f"10 per cent around 1. The curves of the mean form reach the band {words}. The curve of the logit form is "
         "an arch that stays at a quarter or less.",
-    )
-
-
-@style()
-def error_against_width(
-    widths: Sequence[float], errors: Mapping[tuple[str, str], Sequence[float]], trace: Mapping[str, Sequence[float]]
-) -> Picture:
-    """Mean errors of the expectation with JᵀHJ against the width s, one panel for each residual.
-
-    `errors` maps (activation, residual) to one error for each width, in nats; `trace` maps an activation to the size of
-    its trace term ½ s²|vᵀJᵀHJv|, which is drawn in grey.
-    """
-    residuals = list(dict.fromkeys(residual for _, residual in errors))
-    figure, panels = axes(1, len(residuals), width=3.3 * len(residuals), height=3.5, sharey=True, squeeze=False)
-    told = []
-    for panel, residual in zip(panels[0], residuals, strict=True):
-        for activation, size in trace.items():
-            panel.plot(widths, size, color=COLOURS["muted"], linewidth=1, label="_")
-            panel.plot(widths, errors[activation, residual], **look(_MEANINGS[activation], label=activation))
-            share = errors[activation, residual][0] / size[0]
-            told.append(f"{activation} with {residual}: {share:.1%}")
-        panel.set(xscale="log", yscale="log", title=residual, xlabel="width $s$ of the cloud")
-        panel.set_xticks(widths, [f"{s:g}" for s in widths])
-        panel.minorticks_off()
-    panels[0][0].set_ylabel("mean error, nats")
-    panels[0][0].legend()
-    return Picture(
-        figure,
-        alt="Errors of the second-order expectation with JᵀHJ against the width of the cloud, on logarithmic axes, "
-        "with the trace terms as thin grey lines. Error over trace term at the smallest width: "
-        + "; ".join(told)
-        + ".",
     )

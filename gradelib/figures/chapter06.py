@@ -11,7 +11,7 @@ from gradelib import geometry
 from gradelib.figures import COLOURS, Picture, axes, ellipse, look, style
 from gradelib.likelihoods import Likelihood
 from gradelib.networks import VAE
-from gradelib.posteriors import optimal_covariance
+from gradelib.posteriors import optimal_covariance, project
 
 
 @style()
@@ -46,20 +46,23 @@ def posterior_slice(
     The two latents are those with the largest |(JᵀHJ)_ij|; the others stay where the encoder put them. The picture
     shows the full, the diagonal and the isotropic optimum at one standard deviation. Behind them stands what they
     approximate: contours of log p(x|z)/β + log p(z) less its tangent plane at the code, ½ and 2 nats below the code.
+    Beside them stands what the two restrictions cost in nats, against β.
     """
     h, hessian = _hessian_at_code(model, x, likelihood)
     i, j = divmod(int(hessian.triu(1).abs().argmax()), len(h))
-    steps = torch.linspace(-reach, reach, 91, dtype=x.dtype)
+    steps = torch.linspace(-reach, reach, 61, dtype=x.dtype)
     z = h.repeat(len(steps), len(steps), 1)
     z[..., i] += steps
     z[..., j] += steps[:, None]
     log_likelihood = _less_tangent(lambda z: likelihood.log_prob(x, model.decoder(z)), h, z)
     log_prior = _less_tangent(lambda z: -0.5 * (z**2).sum(-1), h, z)
     pair = hessian[[i, j]][:, [i, j]]
+    betas = torch.logspace(-1.5, 2, 36, dtype=x.dtype)
+    curves = {family: [price(pair, float(beta), family) for beta in betas] for family in ("diagonal", "isotropic")}
 
     @style()
     def draw(beta: float) -> Picture:
-        figure, panel = axes(width=4.6, height=4.9)
+        figure, (panel, costs) = axes(1, 2, width=6.8, height=4.3, width_ratios=(1.45, 1))
         exact = {"levels": [-2, -0.5], "colors": COLOURS["muted"], "linewidths": [0.7, 1.2]}
         panel.contour(steps, steps, log_likelihood / beta + log_prior, negative_linestyles="solid", **exact)
         ellipse(panel, (0, 0), torch.eye(2), "other", edgecolor=COLOURS["muted"], linestyle=":", linewidth=1)
@@ -71,13 +74,26 @@ def posterior_slice(
             widths[family] = torch.linalg.eigvalsh(covariance).sqrt()
         panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         panel.set(xlabel=f"$z_{i + 1} - h_{i + 1}$", ylabel=f"$z_{j + 1} - h_{j + 1}$")
+        costs.axvline(beta, color=COLOURS["faint"], linewidth=1)
+        prices = {family: price(pair, beta, family) for family in curves}
+        for family, curve in curves.items():
+            costs.plot(betas, curve, **look(family, marker=""))
+            costs.plot([beta], [prices[family]], **look(family, linestyle="", markersize=7))
+        costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="price of the restriction, nats")
         figure.legend(loc="outside upper center", ncols=3, title=f"β = {beta:g}")
         spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
         words = f"Ellipses of one standard deviation around the code, with half axes: {spread}."
         grey = " Grey lines: contours of the function that they approximate, ½ and 2 nats below the code."
-        return Picture(figure, alt=words + grey)
+        dear = "; ".join(f"{family} {nats:.3f}" for family, nats in prices.items())
+        return Picture(figure, alt=f"{words}{grey} Price of the restriction in nats: {dear}.")
 
     return draw
+
+
+def price(hessian: Tensor, beta: float, family: str) -> float:
+    """What the best Σ of a family costs against the best of all, β/2 (log |Π(P)| − log |P|) in nats; P from (d, d)."""
+    P = torch.eye(len(hessian), dtype=hessian.dtype) - hessian / beta
+    return float(beta / 2 * (torch.logdet(project(P, family)) - torch.logdet(P)))
 
 
 @torch.no_grad()

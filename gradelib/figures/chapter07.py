@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
 Matrix = NDArray[np.floating[Any]]
 
-_PANELS = {"left": 0.07, "right": 0.89, "bottom": 0.09, "top": 0.9, "wspace": 0.2}
+_PANELS = {"left": 0.02, "right": 0.89, "bottom": 0.03, "top": 0.9, "wspace": 0.08}
 
 
 def matrix_panels(metrics: Mapping[Any, Matrix], cosines: Mapping[Any, Matrix], block: int) -> Callable[..., Picture]:
@@ -50,15 +52,17 @@ def matrix_panels(metrics: Mapping[Any, Matrix], cosines: Mapping[Any, Matrix], 
 def _matrix(panel: Axes, matrix: Matrix, block: int) -> Any:
     d = len(matrix)
     shown = panel.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
-    for start in range(0, d, block):
-        corner = (start - 0.5, start - 0.5)
-        panel.add_patch(Rectangle(corner, block, block, fill=False, edgecolor=COLOURS["learned"], linewidth=2))
-    ticks = range(0, d, block)
-    panel.set(xticks=ticks, yticks=ticks)
-    panel.set_xticklabels([str(tick + 1) for tick in ticks])
-    panel.set_yticklabels([str(tick + 1) for tick in ticks])
+    # One path for all blocks, and no ticks: so frames with other numbers of latents share their elements.
+    squares = [Path.unit_rectangle().transformed(_square(start, block)) for start in range(0, d, block)]
+    outline = Path.make_compound_path(*squares)
+    panel.add_patch(PathPatch(outline, fill=False, edgecolor=COLOURS["learned"], linewidth=2, clip_on=False))
+    panel.set(xticks=[], yticks=[])
     panel.spines[:].set_visible(False)
     return shown
+
+
+def _square(start: int, block: int) -> Affine2D:
+    return Affine2D().scale(block).translate(start - 0.5, start - 0.5)
 
 
 def _words(metric: Matrix, cosine: Matrix, block: int) -> str:
@@ -75,9 +79,9 @@ def _words(metric: Matrix, cosine: Matrix, block: int) -> str:
 
 
 _MARKS = {
-    "nats_between_blocks": ("as trained", "learned"),
-    "best_rotation_nats_between_blocks": ("after the best single rotation", "full"),
     "directions_nats_between_blocks": ("directions of the data's covariance", "isotropic"),
+    "best_rotation_nats_between_blocks": ("after the best single rotation", "full"),
+    "nats_between_blocks": ("as trained", "learned"),
 }
 
 
@@ -106,7 +110,7 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
         told.append("β = {:g}, d = {}: ".format(*setting[:2]) + ", ".join(_told(names, lines)))
     for panel in panels.flat[len(settings) :]:
         panel.set_visible(False)
-    panels[0, 0].invert_yaxis()
+    panels[0, 0].set_ylim(len(names) - 0.5, -0.5)
     panels[0, 0].set_xlim(left=0)
     for panel in panels[-1]:
         panel.set_xlabel("nats between blocks")

@@ -212,12 +212,13 @@ def test_a_whole_chapter_is_kept_and_read_only(tmp_path):
     wanted = [
         c.source
         for c in nbformat.read(BOOK / path.name, as_version=4).cells
-        if "<details>" not in c.source and not {"exercise", "solution"} & set(c.metadata.get("tags", []))
+        if "<summary>Solution" not in c.source and not {"exercise", "solution"} & set(c.metadata.get("tags", []))
     ]
     assert kept == wanted
     assert [of(c)["grade_id"] for c in found if of(c).get("grade")] == ["metric"]
     assert [c.source.partition("\n")[0] for c in found if not of(c)] == [
         "answer = ...",
+        "choice = ...",
         "choice = ...",
         "def off_diagonal_share(J):",
         "squared_length = ...",

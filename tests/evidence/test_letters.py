@@ -15,7 +15,7 @@ EVERYWHERE = {letter for tex, _ in TABLES["Everywhere"] for letter in letters.of
 SOURCES = letters.sources()
 
 
-@letters.each_chapter()
+@pytest.mark.parametrize("chapter", SOURCES)
 def test_the_letters_of_numbered_equations_are_in_the_table(chapter):
     known = EVERYWHERE | {letters.first(tex) for tex, _ in TABLES[chapter]}
     equations = letters.numbered_equations(SOURCES[chapter])
@@ -30,7 +30,7 @@ def test_a_letter_has_one_meaning(chapter):
     assert {letter for letter, times in counted.items() if times > 1} == set()
 
 
-@letters.each_chapter()
+@pytest.mark.parametrize("chapter", SOURCES)
 def test_no_row_is_left_over(chapter):
     used = set().union(*map(letters.of, letters.numbered_equations(SOURCES[chapter]).values()))
     assert {letters.first(tex) for tex, _ in TABLES[chapter]} - used == set()

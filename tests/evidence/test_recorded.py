@@ -51,6 +51,7 @@ def found(name: str, rows: list[dict[str, Any]], table: list[dict[str, Any]] | N
         (0.5, 0.2, "+0.50 ± 0.20"),
         (0.5, None, "+0.50 (one seed)"),
         (1.0, 0.0, "+1.00 ± 0.00"),
+        (-0.001, None, "0.00 (one seed)"),
         (1.0, 1e-9, "+1.0000 ± 0.0000"),
     ],
 )

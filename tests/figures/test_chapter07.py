@@ -56,7 +56,17 @@ def test_all_settings_have_pictures_of_one_size():
 
 def test_each_block_is_outlined_in_both_panels():
     draw = matrix_panels({d: metric(d) for d in (4, 8)}, {d: cosines(d) for d in (4, 8)}, block=2)
-    assert (draw(4).svg().count("--gl-learned"), draw(8).svg().count("--gl-learned")) == (2 * 2, 2 * 4)
+    outlines = [
+        [path.get("d") for path in draw(d).drawing.iter("path") if "--gl-learned" in path.get("style", "")]
+        for d in (4, 8)
+    ]
+    assert [[outline.count("M") for outline in both] for both in outlines] == [[2, 2], [4, 4]]
+
+
+def test_frames_of_other_sizes_share_their_elements():
+    draw = matrix_panels({d: metric(d) for d in (4, 12)}, {d: cosines(d) for d in (4, 12)}, block=2)
+    parts = [len(list(draw(d).drawing.iter())) for d in (4, 12)]
+    assert parts[0] == parts[1]
 
 
 def test_blocks_that_do_not_divide_the_latents_are_refused():

@@ -7,25 +7,11 @@ from chapter_form import LEAST_OPTIONAL, MOST_CODE, MOST_WORDS, ROOT, faults, fo
 
 from book.extensions import chapter_sources
 
-# Chapters that do not have the form yet; one that has it must leave.
-NOT_YET = {
-    # the first part
-    # from here on
-    # the second part
-    "05-jacobian",
-    "06-optimal-covariance",
-    # the third part
-    # from here on
-}
-
 SOURCES = {path.stem: path.read_text(encoding="utf8") for path in chapter_sources(ROOT)}
 TITLES = {label: title for title, label in map(title_and_label, SOURCES.values())}
 
 
-@pytest.mark.parametrize(
-    "chapter",
-    [pytest.param(name, marks=[pytest.mark.xfail(strict=True)] * (name in NOT_YET)) for name in SOURCES],
-)
+@pytest.mark.parametrize("chapter", SOURCES)
 def test_a_chapter_has_the_form(chapter):
     assert faults(SOURCES[chapter], TITLES) == []
 

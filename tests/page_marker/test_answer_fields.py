@@ -303,11 +303,12 @@ def test_a_choice_and_its_reason_are_marked(open_page):
 
 def test_a_question_of_two_parts_has_two_fields(open_page):
     browser = open_page(CHOICE).browser
+    browser.run("for (const fold of document.querySelectorAll('.gl-fold')) fold.open = true")
     for exercise, text in (("step-length", "norm2(J@v)"), ("metric", "T(J)@J")):
         form = AnswerForm(browser, exercise)
         form.submit(text)
         assert form.state == "correct"
-    assert ("textbox", "Your answer: squared length to exercise 7.4") in browser.accessibility_tree()
+    assert ("textbox", "Your answer: squared length to exercise 7.5") in browser.accessibility_tree()
 
 
 # --- the look

@@ -32,7 +32,8 @@ def effect(value: float, error: float | None, *more: str) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
+    text = f"{value:+.{digits}f}".replace("-", "−")
+    return text if float(text.replace("−", "-")) else text[1:]
 
 
 def _objectives(found: Recorded) -> str:

@@ -76,7 +76,7 @@ class Experiments(_OfExperiments):
         told = {
             "On": found.data,
             "Run": ", ".join(part for part in (found.rows, found.seeds, found.steps) if part),
-            "Controls": found.controls,
+            "Controls": found.controls.removeprefix("Recorded: "),
             "Cost": found.cost,
             "Date": found.date,
             "State": found.state,
