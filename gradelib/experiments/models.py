@@ -64,8 +64,8 @@ def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None =
     return _trained(fit, job, data, time.perf_counter() - started, time.process_time() - worked)
 
 
-_ALIKE = ("objective", "family", "block", "activation", "hidden", "width", "latents", "steps", "optimiser")
-_ALIKE += ("learning_rate", "batch_size", "codes", "fraction")
+_NETWORK = ("family", "block", "activation", "hidden", "width", "latents")
+_ALIKE = (*_NETWORK, "objective", "codes", "fraction", "steps", "optimiser", "learning_rate", "batch_size")
 _TRAINING = ("beta", "seed", "noise_seed", *_ALIKE)  # what of a job makes its model
 _together: dict[str, Trained] = {}  # the models of the innermost block of `trained_together`
 
@@ -105,21 +105,21 @@ def trained_together(jobs: Sequence[Job], data: Dataset, device: str) -> Iterato
 
 def _train_group(group: Sequence[Job], data: Dataset, device: str) -> None:
     place, first = training.place_of(device), group[0]
-    betas, seeds = ([*dict.fromkeys(job[name] for job in group)] for name in ("beta", "seed"))
+    betas, seeds = (list(dict.fromkeys(job[name] for job in group)) for name in ("beta", "seed"))
     distance = _distance(first)
-    noise_of = {seed: None if distance is None else seed + distance for seed in seeds}
+    noise_seeds = None if distance is None else [seed + distance for seed in seeds]
     started, worked = time.perf_counter(), time.process_time()
     fits = training.fit_grid(
         lambda seed: _untrained(first, data, seed),
         data.train.to(place),
         betas=betas,
         seeds=seeds,
-        noise_seeds=None if distance is None else [*noise_of.values()],
+        noise_seeds=noise_seeds,
         **_options(first, device),
     )
     spent = [(now - then) / len(fits) for now, then in ((time.perf_counter(), started), (time.process_time(), worked))]
     for (beta, seed), fit in fits.items():
-        job = {**first, "beta": beta, "seed": seed, "noise_seed": noise_of[seed]}
+        job = {**first, "beta": beta, "seed": seed, "noise_seed": None if distance is None else seed + distance}
         _together[_text_of(job, _TRAINING)] = _trained(fit, job, data, *spent)
 
 

@@ -243,10 +243,19 @@ def estimate(experiment: Experiment, rows: Mapping[str, Row]) -> str:
     for kind in {_kind(job) for job in left}:
         alike = [row for row in done if _kind(row["job"]) == kind]
         known = sum(_cost(row["job"]) for row in alike)
-        rate = sum(row["provenance"]["cpu_seconds"] for row in alike) / known if known else SECONDS_A_PASS
+        rate = sum(spent(row, "cpu_seconds") for row in alike) / known if known else SECONDS_A_PASS
         seconds += rate * sum(_cost(job) for job in left if _kind(job) == kind)
     basis = f"at the pace of {len(done)} rows" if done else "at a nominal pace"
     return f"the other {len(left)} take about {seconds / 3600:.1f} core-hours {basis}"
+
+
+def spent(row: Row, name: str) -> float:
+    """Seconds of a row; where its model was trained beside others, its share of that comes to what it took alone.
+
+    `name` is "seconds" or "cpu_seconds".
+    """
+    alone, training = row["provenance"][name], row.get("numbers", {}).get(name, 0)
+    return float(alone if training <= alone else alone + training)
 
 
 def _kind(job: Job) -> tuple[Any, ...]:
@@ -339,7 +348,7 @@ def summary(experiment: Experiment, folder: Path | None = None) -> str:
         f"  {len(rows)} of {len(experiment.jobs)} rows" + (f", {diverged} of them diverged" if diverged else "")
     )
     if rows:
-        hours = sum(row["provenance"]["cpu_seconds"] for row in rows.values()) / 3600
+        hours = sum(spent(row, "cpu_seconds") for row in rows.values()) / 3600
         dates = [row["provenance"]["date"] for row in rows.values()]
         devices = ", ".join(sorted({row["provenance"]["device"] for row in rows.values()}))
         lines.append(f"  {hours:.1f} core-hours, {min(dates)} to {max(dates)}, on {devices}")

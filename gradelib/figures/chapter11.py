@@ -95,7 +95,7 @@ def paired(recorded: Recorded, first: str, second: str, name: str, steps: int) -
         numbers = row["numbers"] if row["state"] == "done" and row["job"]["steps"] == steps else {}
         if first in numbers and second in numbers:
             found.setdefault(row["job"]["beta"], []).append(numbers[first] - numbers[second])
-    table = []
+    table: list[Row] = []
     for beta, values in sorted(found.items()):
         error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
         table.append({"beta": beta, "steps": steps, "seeds": len(values), name: fmean(values), f"{name}_error": error})

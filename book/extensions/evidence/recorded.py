@@ -152,18 +152,12 @@ def _cost(rows: Sequence[Row]) -> str:
     for row in rows:
         device = row["provenance"]["device"]
         clock = "cpu_seconds" if device.startswith("CPU") else "seconds"
-        hours[device] = hours.get(device, 0) + _spent(row, clock) / 3600
+        hours[device] = hours.get(device, 0) + running.spent(row, clock) / 3600
     said = [
         f"{spent:.1f} {'core-hours' if device.startswith('CPU') else 'hours'} on {device}"
         for device, spent in sorted(hours.items())
     ]
     return " and ".join(said)
-
-
-def _spent(row: Row, name: str) -> float:
-    """Seconds of a row; where its model was trained beside others, its share of that comes to what it took alone."""
-    alone, training = row["provenance"][name], row.get("numbers", {}).get(name, 0)
-    return alone if training <= alone else alone + training
 
 
 def _dates(dates: Sequence[str]) -> str:
