@@ -44,8 +44,8 @@ def residual_picture(r: float) -> Picture:
     curve.plot(z, -(z**2), **look("other", marker="", label="Gauss–Newton"))
     _bar(curve, best, -2.9, color=COLOURS["muted"], linewidth=3.5)
     for (meaning, variance), height in zip(variances.items(), (-3.25, -3.6), strict=True):
-        if variance:
-            _bar(curve, variance, height, **look(meaning, marker=""))
+        # Where there is none it is drawn all the same, as nothing: frames of like parts are stored once.
+        _bar(curve, variance or math.nan, height, **look(meaning, marker=""))
     curve.set(xlim=(-_REACH, _REACH), ylim=(-3.9, 2.9), xlabel="$z - h$")
     curve.set_title(r"$\log p(x|z) + \log p(z)$")
     curve.legend(loc="upper center", fontsize="small")
