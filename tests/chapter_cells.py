@@ -44,7 +44,7 @@ def run_cell(chapter: str, containing: str, changes: Mapping[str, str]) -> Any:
 
 
 def _value(sources: list[str], chapter: str) -> Any:
-    names: dict[str, Any] = {"display": lambda *shown: None}
+    names: dict[str, Any] = {"display": lambda *shown: None, "torch": torch}  # a cell that imports it may train, too
     for source in sources[:-1]:
         with suppress(NameError, KeyError):  # of what was left out
             exec(source, names)

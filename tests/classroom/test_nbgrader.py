@@ -25,7 +25,7 @@ NBGRADER = "nbgrader==0.9.6"
 # What it imports when it runs without a browser: Jupyter's lab and notebook are not among it.
 NEEDS = ["alembic", "rapidfuzz", "jupyter-server"]
 FILE = "06-optimal-covariance.ipynb"
-POSED = ("opt-var-1d", "inverse-metric", "optimal-variances")
+POSED = ("opt-var-1d", "inverse-metric", "optimal-variances", "which-comparison")
 
 RIGHT = """\
 def optimal_variances(J, curvature, beta):
@@ -37,9 +37,9 @@ def optimal_variances(J, curvature, beta):
 WITHOUT_CURVATURE = "def optimal_variances(J, curvature, beta):\n    return 1 / (1 + (J**2).sum(-2) / beta)\n"
 WITHOUT_END = "def optimal_variances(J, curvature, beta):\n    return (J +\n"
 CLASS = {
-    "ada": ('answer = "1/(1 + w**2/beta)"\n', 'answer = "beta*(inv(S) - I_d)"\n', RIGHT),
-    "bob": ('answer = "1/(1 + beta*w**2)"\n', 'answer = "inv(S) - I_d"\n', WITHOUT_CURVATURE),
-    "eve": ("answer = ...\n", 'answer = "beta*(inv(S) + 3)"\n', WITHOUT_END),
+    "ada": ('answer = "1/(1 + w**2/beta)"\n', 'answer = "beta*(inv(S) - I_d)"\n', RIGHT, 'choice = "B2"\n'),
+    "bob": ('answer = "1/(1 + beta*w**2)"\n', 'answer = "inv(S) - I_d"\n', WITHOUT_CURVATURE, 'choice = "A1"\n'),
+    "eve": ("answer = ...\n", 'answer = "beta*(inv(S) + 3)"\n', WITHOUT_END, "choice = ...\n"),
 }
 # Formulas that were typed into the call earn what the learner was told.
 CLASS["fay"] = (
@@ -47,8 +47,9 @@ CLASS["fay"] = (
     'answer = "beta*(inv(S) - I_d)"\ncheck("inverse-metric", "inv(S) - I_d")',
     "def mine(J, curvature, beta):\n    return 1 / (1 - (J**2 * curvature[..., None]).sum(-2) / beta)\n"
     'check("optimal-variances", mine)',
+    'choice = ...\ncheck("which-comparison", "B2")',
 )
-SCORES = {"ada": [1, 1, 1], "bob": [0.5, 0.5, 0.5], "eve": [0, 0, 0], "fay": [1, 0.5, 1]}
+SCORES = {"ada": [1, 1, 1, 1], "bob": [0.5, 0.5, 0.5, 0.5], "eve": [0, 0, 0, 0], "fay": [1, 0.5, 1, 1]}
 READ_GRADES = """\
 import json
 from nbgrader.api import Gradebook
@@ -118,7 +119,7 @@ def test_the_source_is_complete_and_the_release_has_stubs_alone(course: SimpleNa
     for secret in ("beta/(beta + w**2)", "inv(S) - I_d", "beta + m", "credit", "seed=", "BEGIN", "NotImplementedError"):
         assert secret not in text, secret
     filled = cells(nbformat.read(release, as_version=4), "solution")
-    assert [cell.source.count("...") for cell in filled] == [1, 1, 1]
+    assert [cell.source.count("...") for cell in filled] == [1, 1, 1, 1]
     assert all(assignment.STUB in cell.source for cell in filled)
 
 
@@ -130,7 +131,7 @@ def test_every_answer_earns_what_it_deserves(course: SimpleNamespace) -> None:
 def test_the_exported_table_has_the_sums(course: SimpleNamespace) -> None:
     with open(course.folder / "grades.csv", newline="", encoding="utf8") as file:
         rows = {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
-    assert rows == {student: (sum(scores), 3) for student, scores in SCORES.items()}
+    assert rows == {student: (sum(scores), 4) for student, scores in SCORES.items()}
 
 
 def test_the_marked_notebook_says_why(course: SimpleNamespace) -> None:

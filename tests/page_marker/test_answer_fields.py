@@ -268,7 +268,7 @@ def test_keys_for_touch_keep_focus_and_caret(open_page, browser, touch):
     assert form.box.get_attribute("value") == "beta*K"
     assert browser.run("return document.activeElement.selectionStart") == len("beta*")
     sizes = browser.run(
-        "return [...document.querySelectorAll('.gl-answer button, .gl-answer input')]"
+        "return [...document.querySelectorAll('.gl-answer :is(button, input:not([type=radio]), fieldset label)')]"
         ".filter((part) => part.checkVisibility()).map((part) => part.getBoundingClientRect().toJSON())"
     )
     assert min(min(size["width"], size["height"]) for size in sizes) >= 43.9

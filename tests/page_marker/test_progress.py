@@ -25,9 +25,9 @@ DATA = {
 }
 PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title><body><article>
 <table><tr><td><a href="one.html">One</a></td></tr><tr><td><a href="two.html">Two</a></td></tr></table>
-<nav class="gl-exercises"><ul><li><a href="one.html#ex-first">First</a></li>
-<li><a href="one.html#ex-second">Second</a></li>
-<li><a href="two.html#ex-third">Third</a></li><li><a href="two.html#ex-program">Program</a></li></ul></nav></article>
+<nav class="gl-exercises"><ul><li><a href="one.html#ex-first">First</a> <span class="gl-progress"></span></li>
+<li><a href="one.html#ex-second">Second</a> <span class="gl-progress"></span></li>
+<li><a href="two.html#ex-third">Third</a> <span class="gl-progress"></span></li><li><a href="two.html#ex-program">Program</a></li></ul></nav></article>
 <script type="application/json" id="gl-exercises">{json.dumps(DATA)}</script>
 <script src="progress.js"></script></body></html>"""
 FILL = """localStorage.clear();
@@ -357,10 +357,10 @@ def test_progress_shows_in_the_chapter_on_the_overview_and_on_the_map(built_book
     browser.open(overview)
     assert browser.run(of_exercise) == "✓ solved"
     of_chapter = "return document.querySelector('article :is(td, h2) a[href^=\"01-\"] + .gl-progress').textContent"
-    assert browser.run(of_chapter) == "1 of 5 solved"
+    assert browser.run(of_chapter) == "1 of 6 solved"
     assert axe_violations(browser) == []
     browser.open(index)
-    assert browser.run(of_chapter) == "1 of 5 solved"
+    assert browser.run(of_chapter) == "1 of 6 solved"
     browser.open(chapter)
     form = AnswerForm(browser, "beta-objective")
     form.wait_for_state("correct")  # marked anew

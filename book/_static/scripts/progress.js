@@ -192,7 +192,8 @@ globalThis.GradeProgress = (() => {
   const decorate = () => {
     for (const link of document.querySelectorAll(".gl-exercises li a")) {
       const here = marked.filter(({ anchor }) => link.hash === `#${anchor}`);
-      if (here.length) fill(link.parentElement.querySelector(".gl-progress"), () => WORDS[worst(here.map(({ id }) => status(id)))]);
+      const room = link.parentElement.querySelector(".gl-progress");
+      if (room && here.length) fill(room, () => WORDS[worst(here.map(({ id }) => status(id)))]);
     }
     const chapters = new Map(pages.map(([page, ids]) => [new URL(page, location.href).href.split("#")[0], Object.keys(ids)]));
     for (const link of document.querySelectorAll("article :is(td, h2.rubric) a")) {
