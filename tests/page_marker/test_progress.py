@@ -27,7 +27,8 @@ PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>t</title>
 <table><tr><td><a href="one.html">One</a></td></tr><tr><td><a href="two.html">Two</a></td></tr></table>
 <nav class="gl-exercises"><ul><li><a href="one.html#ex-first">First</a> <span class="gl-progress"></span></li>
 <li><a href="one.html#ex-second">Second</a> <span class="gl-progress"></span></li>
-<li><a href="two.html#ex-third">Third</a> <span class="gl-progress"></span></li><li><a href="two.html#ex-program">Program</a></li></ul></nav></article>
+<li><a href="two.html#ex-third">Third</a> <span class="gl-progress"></span></li>
+<li><a href="two.html#ex-program">Program</a></li></ul></nav></article>
 <script type="application/json" id="gl-exercises">{json.dumps(DATA)}</script>
 <script src="progress.js"></script></body></html>"""
 FILL = """localStorage.clear();
