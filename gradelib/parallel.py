@@ -181,7 +181,7 @@ def _next_round(left: Mapping[str, Job], deaths: Counter[str], where: Where) -> 
 def _completed(executor: Executor, tasks: Mapping[str, partial[R]], window: int) -> Iterator[tuple[str, Future[R]]]:
     """Submit the tasks, at most `window` at a time, and yield each with its future when that is done.
 
-    A broken executor takes no more tasks; those that it has not taken are left out.
+    A broken executor gets no more tasks; those that it has not got are left out.
     """
     waiting, in_flight, finished = iter(tasks.items()), dict[Future[R], str](), SimpleQueue[Future[R]]()
     while True:
@@ -195,6 +195,8 @@ def _completed(executor: Executor, tasks: Mapping[str, partial[R]], window: int)
         if not in_flight:
             return
         future = finished.get()
+        if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
+            waiting = iter(())  # it may take more tasks for a moment, and they would seem to have died of themselves
         yield in_flight.pop(future), future
 
 

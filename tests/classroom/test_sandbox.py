@@ -394,7 +394,7 @@ def say(message):
     for number in sockets():
         try: os.write(number, struct.pack('<I', len(raw)) + raw)
         except OSError: pass
-    time.sleep(9)
+    time.sleep(0.5)  # the lie is read before the true answer
 def optimal_variances(J, curvature, beta):
     {LIES[name]}
     return J

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -147,6 +148,20 @@ def test_a_job_that_raises_is_a_sentence_and_stops_no_other(tmp_path):
     assert "in fragile" in failures["job3"].traceback
     assert failures["job5"].sentence == "job5: SystemExit: enough"
     recorder.assert_each_once(expected(without=failures))
+
+
+class Breaking(Executor):
+    """It breaks at its first task, and goes on taking tasks for a moment."""
+
+    def submit(self, task):
+        future = Future()
+        future.set_exception(BrokenExecutor("a worker died"))
+        return future
+
+
+def test_a_broken_executor_gets_no_more_tasks():
+    taken = parallel._completed(Breaking(), {"one": None, "two": None}, window=1)
+    assert [key for key, _ in taken] == ["one"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
