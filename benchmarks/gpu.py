@@ -190,7 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         until = time.time() + 60 * (options.minutes or sizes.rows_until) - (time.perf_counter() - started)
         failures = rows(device, options.source, options.experiments, where, until, partial(record, "rows"))
         report("rows")
-        print("\n".join(failures), file=sys.stderr)
+        for sentence in failures:
+            print(sentence, file=sys.stderr)
     print(f"{options.out} has the results.")
     return 0
 
