@@ -15,6 +15,7 @@ PARTS = (
     "mathml",
     "page.accessibility",
     "page.offline",
+    "page.playground",
     "page.code_colours",
     "page.downloads",
     "page.folds",
