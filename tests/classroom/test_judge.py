@@ -17,7 +17,7 @@ import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, code, hand_in
 
 from gradelib import check, exercises
-from gradelib.classroom import Limits, Marked, Marker, SandboxError, assignment, sandbox, sandbox_problem
+from gradelib.classroom import Limits, Marked, Marker, SandboxError, assignment, grade, sandbox, sandbox_problem
 from gradelib.marker.check import mark
 from gradelib.marker.result import Result
 
@@ -339,6 +339,16 @@ def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch,
     assert sandbox_problem().startswith("The sandbox needs Linux")
 
 
+def test_where_no_process_can_be_forked_nothing_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delattr(os, "fork")
+    for sealed in (True, False):
+        with pytest.raises(SandboxError, match=r"^Marking notebooks needs Linux or macOS, .*\.$"):
+            Marker(["opt-cov"], seed=1, sandbox=sealed)
+    hand_in(tmp_path, SET_UP, FORMULA)
+    with pytest.raises(RuntimeError, match="needs Linux or macOS"):
+        grade.grade(tmp_path, tmp_path / "out", sandbox=False)
+
+
 # The ends of things
 
 
@@ -388,13 +398,13 @@ def test_when_the_judge_is_killed_nothing_of_it_lives_on(tmp_path: Path, sealed:
 
 
 def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return [pid, *(one for child in children for one in descendants(int(child)))]
 
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
