@@ -18,6 +18,7 @@ PARTS = (
     "page.playground",
     "page.code_colours",
     "page.downloads",
+    "page.drawings",
     "page.folds",
     "page.fonts",
     "page.scripts",
