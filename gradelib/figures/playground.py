@@ -18,13 +18,13 @@ _CIRCLE = np.linspace(0, 2 * np.pi, 91)
 @style()
 def two_runs(models: Mapping[str, Sequence[SharedCovarianceVAE]], W: Tensor) -> Picture:
     """Columns of A on the orthogonal ones of W (n, 2), and below the ellipse of q, for two models of each family."""
-    lengths = torch.linalg.vector_norm(W, dim=0)
-    plane = (W / lengths).numpy()
+    lengths = torch.linalg.vector_norm(W, dim=0).numpy()
+    plane = W.numpy() / lengths
     figure, panels = axes(2, len(models), width=7.0, height=3.6)
     reach = 1.3 * max(float(model.factor().detach().norm(dim=1).max()) for pair in models.values() for model in pair)
     for (family, pair), (upper, lower) in zip(models.items(), np.transpose(panels), strict=True):
         upper.plot(lengths[0] * np.cos(_CIRCLE), lengths[1] * np.sin(_CIRCLE), color=COLOURS["faint"], linewidth=1)
-        for column in np.diag(lengths.numpy()):
+        for column in np.diag(lengths):
             upper.plot(*np.stack([-column, column]).T, color=COLOURS["ink"], linestyle="--", linewidth=1.2)
         for number, model in enumerate(pair):
             for column in (plane.T @ model.A.detach().numpy()).T:
@@ -32,7 +32,7 @@ def two_runs(models: Mapping[str, Sequence[SharedCovarianceVAE]], W: Tensor) -> 
                 upper.plot(*np.stack([-column, column]).T, **how)
             L = model.factor().detach()
             ellipse(lower, (0, 0), (L @ L.mT).numpy(), family)
-        side = 1.2 * lengths.numpy()
+        side = 1.2 * lengths
         upper.set(title=family, xlim=(-side[0], side[0]), ylim=(-side[1], side[1]), aspect="equal")
         upper.axis("off")
         lower.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
