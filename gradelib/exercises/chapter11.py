@@ -76,7 +76,9 @@ EXERCISES = [
             Mistake("norm2(a - b)", "Are two Gaussians with one mean always the same?"),
             Mistake("norm2(a - b) + norm2(sigma**2 - tau**2)", "Compare the units of the two terms."),
             Mistake("norm2(a - b) + sum(sigma**2 + tau**2)", "What is the distance of a Gaussian from itself?"),
-            Mistake("norm2(a - b) + sum(sigma**2 + tau**2 - sigma*tau)", "What is the distance of a Gaussian from itself?"),
+            Mistake(
+                "norm2(a - b) + sum(sigma**2 + tau**2 - sigma*tau)", "What is the distance of a Gaussian from itself?"
+            ),
             Mistake("norm2(a - b) + sum(sigma**2 - tau**2)", "Can your squared distance be negative?"),
             Mistake("sqrt(norm2(a - b) + norm2(sigma - tau))", "The distance or its square?"),
             Mistake("norm2(sigma - tau)", "Does it cost nothing to move the mean?"),
