@@ -165,8 +165,9 @@ class Judge:
 
 
 @cache
-def many_mutants(exercise: Exercise) -> list[Formula]:
+def many_mutants(name: str) -> list[Formula]:
     """All mutants and a sample of their mutants; with whole corpora many of these, and of the third generation."""
+    exercise = exercises.get(name)
     first = [mutant for _, mutant in mutants(exercise.formula, exercise.inputs)]
     found = {mutant.text: mutant for mutant in first}
     for mutant in some_of(first, 20):
@@ -183,19 +184,20 @@ def many_mutants(exercise: Exercise) -> list[Formula]:
 @pytest.mark.parametrize("exercise", FORMULAS, ids=lambda exercise: exercise.id)
 def test_two_routes_agree_on_every_mutant(exercise: Exercise, record_property: Callable) -> None:
     judge, verdicts = Judge(exercise), Counter()
-    for mutant in many_mutants(exercise):
+    for mutant in many_mutants(exercise.id):
         first = bool(equivalent(mutant, exercise.formula, exercise.inputs))
         assert first == judge.accepts(mutant), mutant.text
         verdicts[first] += 1
     record_property("mutants", dict(verdicts))
-    assert verdicts[False] > 0.8 * sum(verdicts.values())
+    least = 0.8 if sampling.whole else 0.5  # children of a few mutants are more alike
+    assert verdicts[False] > least * sum(verdicts.values())
 
 
 @pytest.mark.sampled
 @pytest.mark.parametrize("exercise", FORMULAS, ids=lambda exercise: exercise.id)
 def test_check_itself_gives_the_verdict_of_the_second_route(exercise: Exercise) -> None:
     judge = Judge(exercise)
-    for mutant in random.Random(sampling.seed).sample(many_mutants(exercise), 8):
+    for mutant in random.Random(sampling.seed).sample(many_mutants(exercise.id), 8):
         result = mark(exercise, mutant.text)
         assert bool(result) == judge.accepts(mutant), mutant.text
         assert result.state in ("correct", "incorrect", "unreadable")
