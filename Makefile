@@ -54,6 +54,7 @@ pages: book  ## measure every page in headless Chromium
 
 lint: $(INSTALLED)  ## look at the style and the types of the code, Python and JavaScript
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 .  # a file without its encoding is read in another one on Windows
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/oxlint --deny-warnings book/_static

@@ -17,6 +17,7 @@ PARTS = (
     "page.offline",
     "page.code_colours",
     "page.downloads",
+    "page.drawings",
     "page.folds",
     "page.fonts",
     "page.scripts",

@@ -62,7 +62,7 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
     trained = {kind: _train(kind, job, data, device) for kind in job["kinds"]}
     shown = {}
     for kind, model in trained.items():
-        judged, _ = models.judge(model, data.test, {**job, "objective": kind}, settings["samples"], chunk)
+        judged, _ = models.judge(model, data.test, mnist_samples.training_of(kind, job), settings["samples"], chunk)
         numbers[f"loss_{kind}"], numbers[f"active_{kind}"] = judged["beta_vae_diagonal"], judged["active"]
         numbers[f"gap_{kind}"] = judged["beta_vae_diagonal"] - judged["grae_bound"]
         codes = torch.cat([model.posterior(rows).mean for rows in data.train[: len(real)].split(chunk)])

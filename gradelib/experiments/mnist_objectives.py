@@ -2,15 +2,16 @@
 
 The core trains both from the same start on the same batches, for six β and five seeds. Controls that could refute what
 it seems to say: other lengths, each annealed by itself, up to four times the core's for one seed; other noise for the
-same start and batches; other learning rates for both; tanh and ReLU; and the objectives without the draw of a column
-(bound) and without Hadamard's bound (exact GRAE). Every objective is evaluated under every model, held out.
+same start and batches; other learning rates for both; Adam in the place of Muon; tanh and ReLU; and the objectives
+without the draw of a column (bound) and without Hadamard's bound (exact GRAE). Every objective is evaluated under every
+model, held out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradelib.datasets import Dataset
 from gradelib.experiments import models
@@ -19,7 +20,7 @@ from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, stand
 BETAS = (0.02, 0.06, 0.1, 0.4, 0.6, 0.8)
 THREE = (0.02, 0.4, 0.8)  # where the controls are
 BOTH = ("beta_vae", "grae_column")
-STEPS, RATE = 6000, 0.02
+STEPS, RATE, ADAM_RATE = 6000, 0.02, 0.006
 
 CORE: Job = {
     "control": "core",
@@ -50,6 +51,7 @@ def _jobs() -> Iterator[Job]:
         for activation in ("tanh", "relu"):
             yield from _both("activation", THREE, seed=seed, activation=activation)
         yield from _both("noise", THREE, noise_seed=1000 + seed)
+        yield from _both("optimiser", BETAS, seed=seed, optimiser="adam", learning_rate=ADAM_RATE)
         yield from _lengths(seed) if seed else ()
     yield from (job for seed in (3, 4) for job in _core(seed))
     for seed in range(2):
@@ -92,34 +94,51 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
     `difference` the loss less that of the β-VAE of the same seed. All are means over the seeds, with standard errors.
     `…_plateau` says whether twice the steps move the mean, over the seeds that have both, by less than its standard
     error; None where that was not tried, or where one seed has no standard error. `noise_deviation` is the standard
-    deviation of the loss over trainings that differ in the noise alone, `rates` the mean loss by learning rate.
+    deviation of the loss over trainings that differ in the noise alone, `rates` the mean loss by learning rate. The
+    trainings are Muon's; `adam_…` are the same values after Adam, None where it was not tried.
     """
-    found: dict[tuple[Any, ...], dict[int, dict[str, float]]] = {}
+    found: dict[_Which, _OfSeeds] = {}
     for row in rows:
-        job = row["job"]
-        if row["state"] == "done" and job["control"] in ("core", "objective", "activation", "length"):
-            which = (job["activation"], job["beta"], job["objective"], job["steps"])
-            found.setdefault(which, {})[job["seed"]] = row["numbers"]
+        if row["state"] == "done" and row["job"]["control"] in (
+            "core",
+            "objective",
+            "activation",
+            "length",
+            "optimiser",
+        ):
+            found.setdefault(_which(row), {})[row["job"]["seed"]] = row["numbers"]
     table = []
-    for activation, beta, objective, steps in sorted(found):
-        if steps == STEPS:
-            base = {length: found.get((activation, beta, "beta_vae", length), {}) for length in (steps, 2 * steps)}
-            models_of = {length: found.get((activation, beta, objective, length), {}) for length in base}
-            line: Row = {"activation": activation, "beta": beta, "objective": objective}
-            line["seeds"] = len(models_of[steps])
+    for which in sorted(found):
+        if (which.optimiser, which.steps) == (CORE["optimiser"], STEPS):
+            cases = (which, which._replace(steps=2 * STEPS), which._replace(optimiser="adam"))
+            line: Row = {"activation": which.activation, "beta": which.beta, "objective": which.objective}
+            line["seeds"] = len(found[which])
             for name, value in _VALUES.items():
-                short, long = (value(models_of[length], base[length]) for length in base)
-                line |= _mean(name, list(short.values()))
-                line[f"{name}_plateau"] = _plateau(short, long, line[f"{name}_error"])
-            alike = [row for row in rows if _is_of(row, activation, beta, objective)]
+                here, longer, by_adam = (
+                    value(found.get(case, {}), found.get(case._replace(objective="beta_vae"), {})) for case in cases
+                )
+                line |= _mean(name, list(here.values())) | _mean(f"adam_{name}", list(by_adam.values()))
+                line[f"{name}_plateau"] = _plateau(here, longer, line[f"{name}_error"])
+            alike = [row for row in rows if row["state"] == "done" and _which(row) == which]
             table.append(line | {"noise_deviation": _noise_deviation(alike), "rates": _rates(alike)})
     return table
 
 
-def _is_of(row: Row, activation: str, beta: float, objective: str) -> bool:
-    job = row["job"]
-    found = (job["activation"], job["beta"], job["objective"], job["steps"])
-    return row["state"] == "done" and found == (activation, beta, objective, STEPS)
+_OfSeeds = dict[int, dict[str, float]]  # the numbers of the models by seed
+
+
+class _Which(NamedTuple):
+    """What the trainings of one mean have in common."""
+
+    optimiser: str
+    activation: str
+    beta: float
+    objective: str
+    steps: int
+
+
+def _which(row: Row) -> _Which:
+    return _Which(*(row["job"][name] for name in _Which._fields))
 
 
 def _noise_deviation(rows: Sequence[Row]) -> float | None:
@@ -140,9 +159,6 @@ def _rates(rows: Sequence[Row]) -> dict[float, float]:
             of_seeds[row["job"]["seed"]] = row["numbers"]["beta_vae_diagonal"]
     shared = set.intersection(*(set(found) for found in losses.values())) if len(losses) > 1 else set()
     return {rate: fmean(losses[rate][seed] for seed in shared) for rate in sorted(losses)} if shared else {}
-
-
-_OfSeeds = dict[int, dict[str, float]]
 
 
 def _loss(models_of: _OfSeeds, base: _OfSeeds) -> dict[int, float]:

@@ -144,7 +144,7 @@ def _options(job: Job, device: str) -> dict[str, Any]:
 def _trained(fit: training.Fit, job: Job, data: Dataset, seconds: float, cpu_seconds: float) -> Trained:
     last = fit.losses[-max(1, len(fit.losses) // 10) :]
     cost = {
-        "passes": round(passes(job["objective"], job["latents"]) * job["steps"]),
+        "passes": round(passes(job["objective"], job["latents"], job.get("fraction", 1.0)) * job["steps"]),
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
     }

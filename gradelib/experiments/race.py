@@ -2,26 +2,23 @@
 
 GRAE≈ draws no noise for its codes, so its steps are quieter but dearer. The target L* is the best mean held-out loss
 that the β-VAE reaches with any of the optimisers, rates and lengths here. Each side then takes its own best optimiser
-and rate. A length is a training of its own, annealed to its end, and never a point on a longer curve. All β of one job
-train side by side. What a step costs is measured apart, model by model, the sides taking turns.
+and rate. A length is a training of its own, annealed to its end, and never a point on a longer curve. What a
+step costs is measured apart, model by model, the sides taking turns.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from gradelib import networks, training
 from gradelib.datasets import Dataset
 from gradelib.experiments import models
 from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
-from gradelib.networks import VAE
 
 SIDES: dict[str, dict[str, Any]] = {
-    "beta_vae": {"objective": "beta_vae", "fraction": 1.0},
+    "beta_vae": {"objective": "beta_vae"},
     "grae_column": {"objective": "grae_column", "fraction": 1.0},
     "grae_quarter": {"objective": "grae_column", "fraction": 0.25},
     "grae_eighth": {"objective": "grae_column", "fraction": 0.125},
@@ -62,32 +59,21 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
     """Train the models of a job, one for each β, and judge them on held-out images; or measure what a step costs."""
     if job["control"] == "pace":
         return _pace(job, data, device), {}
-    fits = training.fit_grid(
-        lambda seed: _model(job, data, seed),
-        data.train,
-        betas=job["betas"],
-        seeds=[job["seed"]],
-        device=device,
-        **_options(job),
-    )
-    losses, used = [], []
-    for beta in job["betas"]:
-        one = {**job, "family": "diagonal", "block": None, "beta": beta}
-        numbers, _ = models.judge(fits[beta, job["seed"]].model, data.test, one, settings["samples"])
+    losses, used, cost = [], [], {"seconds": 0.0, "cpu_seconds": 0.0}
+    for one in trainings(job):
+        trained = models.train(one, data, device)
+        numbers, _ = models.judge(trained.model.to(data.test.device), data.test, one, settings["samples"])
         losses.append(numbers["beta_vae_diagonal"])
         used.append(numbers["active"])
-    return {"losses": losses, "active": used, "mean_loss": fmean(losses)}, {}
+        cost = {name: cost[name] + trained.cost[name] for name in cost}
+    return {"losses": losses, "active": used, "mean_loss": fmean(losses), **cost}, {}
 
 
-def _model(job: Job, data: Dataset, seed: int) -> VAE:
-    made = networks.mlp_vae(data.n, job["latents"], hidden=job["hidden"], activation=job["activation"], seed=seed)
-    return made.to(data.train.dtype)
-
-
-def _options(job: Job) -> dict[str, Any]:
-    """What a job says of its training."""
-    names = ["objective", "steps", "learning_rate", "optimiser", "batch_size"]
-    return {name: job[name] for name in names + ["fraction"] * (job["objective"] == "grae_column")}
+def trainings(job: Job) -> list[Job]:
+    """The jobs of the models of a job, one for each β; none where it measures what a step costs."""
+    if job["control"] == "pace":
+        return []
+    return [{**job, "family": "diagonal", "block": None, "noise_seed": None, "beta": beta} for beta in job["betas"]]
 
 
 def _pace(job: Job, data: Dataset, device: str) -> dict[str, float]:
@@ -95,17 +81,9 @@ def _pace(job: Job, data: Dataset, device: str) -> dict[str, float]:
     found = dict.fromkeys(SIDES, math.inf)
     for _ in range(5):
         for side, options in SIDES.items():
-            one = {**job, **options}
-            model = _model(one, data, 0)
-            started = time.process_time()
-            training.fit(
-                model,
-                data.train,
-                beta=job["betas"][0],
-                device=device,
-                **_options(one),
-            )
-            found[side] = min(found[side], 1000 * (time.process_time() - started) / job["steps"])
+            one = trainings({**job, **options, "control": side})[0]
+            spent = models.train(one, data, device).cost["cpu_seconds"]
+            found[side] = min(found[side], 1000 * spent / job["steps"])
     return {f"{side}_milliseconds": value for side, value in found.items()}
 
 
@@ -165,7 +143,7 @@ def _line(
     reached = [(steps, optimiser) for steps, optimiser in needs if steps is not None]
     steps = min((steps for steps, _ in reached), default=None)
     options = SIDES[side]
-    of_step = models.passes(options["objective"], CORE["latents"], options["fraction"])
+    of_step = models.passes(options["objective"], CORE["latents"], options.get("fraction", 1.0))
     seconds = [n * pace[data, name, side] / 1000 for n, name in reached if (data, name, side) in pace]
     return {
         "data": data,
@@ -219,7 +197,7 @@ EXPERIMENT = Experiment(
     settings={"samples": 16},
     jobs={_key(job): job for job in _jobs()},
     run=run,
-    trainings=lambda job: [],  # it has grids of its own
+    trainings=trainings,
     evaluate=evaluate,
     number="mean_loss",
     tiny_jobs={_key(job): job for job in _TINY_JOBS},

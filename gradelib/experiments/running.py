@@ -81,15 +81,20 @@ def work_together(tasks: Mapping[str, Task]) -> dict[str, tuple[Row, dict[str, A
 
 
 def groups(tasks: Mapping[str, Task]) -> dict[str, dict[str, Task]]:
-    """The tasks in groups whose models can be trained side by side, by the key of their first."""
+    """The tasks in groups whose models are trained side by side, by the key of their first.
+
+    A GPU takes all models that can be; a CPU the small ones of the digits, which give a core too little to do one by
+    one. Larger ones gain nothing there, and a group that is killed is lost as a whole.
+    """
     from gradelib.experiments import find
 
     found: dict[Any, dict[str, Task]] = {}
     for key, task in tasks.items():
         experiment = find(task.experiment)
-        kinds = frozenset(group_of(training) for training in experiment.trainings(task.job))
-        which = (task.experiment, experiment.data_of(task.job), kinds or key)
-        found.setdefault(which, {})[key] = task
+        data, together = experiment.data_of(task.job), experiment.trainings(task.job)
+        apart = not together or (data != "digits" and training.place_of(task.device).type == "cpu")
+        which = key if apart else frozenset(group_of(job) for job in together)
+        found.setdefault((task.experiment, data, which), {})[key] = task
     return {next(iter(group)): group for group in found.values()}
 
 
@@ -178,22 +183,17 @@ def run(
     until = None if minutes is None else time.time() + 60 * minutes
     added = 0
 
-    def record(key: str, result: tuple[Row, dict[str, Any]] | None) -> None:
+    def record(_: str, results: Mapping[str, tuple[Row, dict[str, Any]]]) -> None:
         nonlocal added
-        if result is not None:
+        for key, result in results.items():
             store.merge(key, *result)
             added += 1
 
-    def record_all(_: str, results: Mapping[str, tuple[Row, dict[str, Any]]]) -> None:
-        for key, result in results.items():
-            record(key, result)
-
-    if place.type == "cuda":
-        tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in missing.items()}
-        failures = parallel.run_jobs(work_together, groups(tasks), where, record=record_all, label=experiment.name)
-    else:
-        tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in experiment.jobs.items()}
-        failures = parallel.run_jobs(work, tasks, where, record=record, done=rows, label=experiment.name)
+    tasks = {key: Task(experiment.name, job, source, str(place), until) for key, job in experiment.jobs.items()}
+    # Of all jobs, and not of those that are missing: a shard is the same part of them whatever the others have done.
+    left = {key: {name: group[name] for name in group if name in missing} for key, group in groups(tasks).items()}
+    done = [key for key, group in left.items() if not group]
+    failures = parallel.run_jobs(work_together, left, where, record=record, done=done, label=experiment.name)
     say(f"{store.path}: {added} rows more, {len(missing) - added} to go.")
     if failures:
         first = next(iter(failures.values()))

@@ -71,6 +71,9 @@ def test_the_difference_of_the_objectives_has_its_share():
     line = {"objective": "grae_column", "activation": "softplus", "beta": 0.4, "loss": 9.0}
     lines = [{**line, "difference": -1.0, "difference_error": 0.5}, {**line, "objective": "grae", "difference": 5.0}]
     assert answers.answer(found("mnist-objectives", [], lines)).endswith("nats: −1.00 ± 0.50 (−10.0 %) at β = 0.4.")
+    lines[0] |= {"adam_difference": 0.5, "adam_difference_error": 0.25}
+    said = answers.answer(found("mnist-objectives", [], lines))
+    assert said.endswith("(−10.0 %) at β = 0.4; with Adam in the place of Muon +0.50 ± 0.25 at β = 0.4.")
 
 
 def test_what_blocks_owe_has_an_error_between_the_seeds():
@@ -104,16 +107,26 @@ def test_the_learned_covariance_is_judged_by_the_true_loss():
 
 
 def test_long_and_short_trainings_are_compared_seed_by_seed():
-    shared = {"optimiser": "muon", "activation": "softplus", "noise_seed": None}
+    shared = {"activation": "softplus", "noise_seed": None}
     rows = [
-        row({"beta_vae_diagonal": loss + seed}, objective=objective, seed=seed, steps=steps, control=control, **shared)
-        for steps, control, lead in ((350, "length", 1.0), (5600, "core", -1.0))
+        row(
+            {"beta_vae_diagonal": loss + seed},
+            objective=objective,
+            seed=seed,
+            steps=steps,
+            control=control,
+            optimiser="adam" if control == "optimiser" else "muon",
+            **shared,
+        )
+        for steps, control, lead in ((350, "length", 1.0), (5600, "core", -1.0), (5600, "optimiser", 3.0))
         for seed in range(2)
         for objective, loss in (("beta_vae", 9.0), ("grae_column", 9.0 + lead))
     ]
-    rows.append(row({"beta_vae_diagonal": 0.0}, objective="beta_vae", seed=7, steps=350, control="length", **shared))
+    alone = {"objective": "beta_vae", "seed": 7, "steps": 350, "control": "length", "optimiser": "muon", **shared}
+    rows.append(row({"beta_vae_diagonal": 0.0}, **alone))
     said = answers.answer(found("digits-long", rows))
-    assert said.endswith("350 steps +1.00 ± 0.00 at β = 0.4; after 5,600 steps −1.00 ± 0.00 at β = 0.4.")
+    assert "after 350 steps +1.00 ± 0.00 at β = 0.4; after 5,600 steps −1.00 ± 0.00 at β = 0.4;" in said
+    assert said.endswith("; after 5,600 steps of Adam +3.00 ± 0.00 at β = 0.4.")
 
 
 def test_the_race_says_who_needs_how_long():

@@ -157,6 +157,8 @@ def test_the_table_of_objectives():
         row("grae_column", 1, 9.6, control="noise", noise_seed=1001),
         row("grae_column", 0, 9.9, control="rate", learning_rate=0.05),
         row("grae_column", 3, math.nan, state="diverged"),
+        row("beta_vae", 0, 12.0, control="optimiser", optimiser="adam"),
+        row("grae_column", 0, 12.5, 12.25, control="optimiser", optimiser="adam"),
         row("beta_vae", 0, 9.0, steps=2 * STEPS, control="length"),
         row("grae_column", 0, 9.25, 9.0, steps=2 * STEPS, control="length"),
     ]
@@ -172,6 +174,7 @@ def test_the_table_of_objectives():
     assert grae["noise_deviation"] == pytest.approx(torch.tensor([10.7, 10.0, 9.6]).std().item())
     assert grae["rates"] == {0.02: 9.5, 0.05: 9.9}
     assert (vae["noise_deviation"], vae["rates"]) == (None, {})
+    assert (grae["adam_loss"], grae["adam_gap"], grae["adam_difference"]) == (12.5, 0.25, 0.5)
     assert mnist_objectives.evaluate(rows[:1])[0]["loss_plateau"] is None
 
 

@@ -78,6 +78,6 @@ def test_steps_between_two_lengths():
 
 
 def test_the_pace_is_of_each_side():
-    job = {**race.ON_DIGITS, "control": "pace", "objective": "beta_vae", "fraction": 1.0, "optimiser": "adam"}
+    job = {**race.ON_DIGITS, "control": "pace", "objective": "beta_vae", "optimiser": "adam"}
     found = race.run({**job, "learning_rate": 1e-3, "steps": 2, "seed": 0}, {}, few_digits(), "cpu")[0]
     assert {name for name in found if found[name] > 0} == set(PACE)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,7 @@ EXPERIMENT = replace(
     settings={"held_out": 40, "samples": 4},
     run=outcome,
     tiny_jobs={"one": JOBS["seed 0"]},
+    trainings=lambda job: [],
 )
 
 
@@ -77,19 +79,19 @@ def test_rows_have_their_job_numbers_and_origin(tmp_path, small):
     ]
 
 
-TOGETHER = ("mnist-objectives", "mnist-samples", "learned-covariance", "digits-long")
+TOGETHER = ("mnist-objectives", "mnist-samples", "learned-covariance", "digits-long", "race")
 
 
 @pytest.mark.parametrize("name", TOGETHER)
 def test_models_that_are_trained_side_by_side_give_the_same_rows(name, monkeypatch):
     """The jobs of the tiny run, at two β and two seeds, one by one and in groups."""
     original = experiments.find(name)
-    experiment = replace(original, settings=original.tiny_settings)
+    experiment = replace(original, settings=original.tiny_settings, data="digits")
     monkeypatch.setattr(experiments, "find", lambda _: experiment)
     monkeypatch.setattr(running, "load_data", lambda *_: few_digits())
     tasks = {}
     for key, job in experiment.tiny_jobs.items():
-        for beta, seed in ((job["beta"], 0), (job["beta"], 3), (0.7, 0), (0.7, 3)):
+        for beta, seed in ((0.4, 0), (0.4, 3), (0.7, 0), (0.7, 3)):
             tasks[f"{key} {beta} {seed}"] = running.Task(name, {**job, "beta": beta, "seed": seed}, None, "cpu", None)
     groups = running.groups(tasks)
     assert sorted(key for group in groups.values() for key in group) == sorted(tasks)
@@ -123,6 +125,36 @@ def test_no_group_begins_when_the_time_is_up():
     assert running.work_together({"one": task}) == {}
 
 
+def tasks_of(name, device, *betas):
+    job = dict(experiments.find(name).jobs[next(iter(experiments.find(name).jobs))])
+    return {f"beta {beta}": running.Task(name, {**job, "beta": beta}, None, device, None) for beta in betas}
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "sizes"),
+    [
+        ("digits-long", "cpu", [2]),  # small models give a core too little to do
+        ("mnist-objectives", "cpu", [1, 1]),
+        ("mnist-objectives", "cuda", [2]),
+        ("digits-long", "cuda", [2]),
+    ],
+)
+def test_who_trains_side_by_side(name, device, sizes, monkeypatch):
+    monkeypatch.setattr(training, "place_of", torch.device)
+    assert [len(group) for group in running.groups(tasks_of(name, device, 0.1, 0.4)).values()] == sizes
+
+
+def test_a_shard_of_groups_is_the_same_whatever_the_others_have_done(tmp_path, small, monkeypatch):
+    halves = replace(small, trainings=lambda job: [{**job, "hidden": [job["seed"] // 2]}])
+    monkeypatch.setattr(experiments, "find", lambda name: halves)
+    monkeypatch.setattr(running, "trained_together", lambda *_: nullcontext())
+    done = []
+    for shard in ((1, 2), (2, 2)):
+        running.run(halves, parallel.Where(workers=1, shard=shard), folder=tmp_path, say=lambda _: None)
+        done.append(list(Store(halves, tmp_path).read()[1]))
+    assert done == [["seed 0", "seed 1"], list(JOBS)]
+
+
 def test_a_gpu_gets_groups(tmp_path, small, monkeypatch):
     given = []
 
@@ -133,7 +165,9 @@ def test_a_gpu_gets_groups(tmp_path, small, monkeypatch):
     monkeypatch.setattr(training, "place_of", lambda _: torch.device("cuda"))
     monkeypatch.setattr(provenance, "device_name", lambda _: "a GPU")
     monkeypatch.setattr(running, "work_together", together)
-    run(tmp_path)
+    experiment = replace(small, trainings=lambda job: [job])
+    monkeypatch.setattr(experiments, "find", lambda name: experiment)
+    run(tmp_path, experiment)
     assert given == [[*JOBS]]
     rows = Store(small, tmp_path).read()[1]
     assert {row["provenance"]["device"] for row in rows.values()} == {"a GPU"}
@@ -475,7 +509,7 @@ def test_the_command_trains_in_a_worker_and_goes_on(name, tmp_path, monkeypatch,
             (tmp_path / f"{half}-{kind}-ubyte").write_bytes(head + array.tobytes())
     running.load_data.cache_clear()
     module = importlib.import_module(f"gradelib.experiments.{name.replace('-', '_')}")
-    jobs = {key: {**job, "steps": 2} for key, job in list(module.EXPERIMENT.jobs.items())[:2]}
+    jobs = {key: {**job, "steps": 2} for key, job in list(module.EXPERIMENT.jobs.items())[:4:3]}
     small = replace(module.EXPERIMENT, jobs=jobs, tiny_jobs={})
     monkeypatch.setattr(module, "EXPERIMENT", small)
     call = ["experiment", "run", name, "--source", str(tmp_path), "--out", str(tmp_path / "out"), "--workers", "1"]

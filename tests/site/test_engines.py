@@ -38,6 +38,10 @@ return [
   [...figure.querySelectorAll("output")].map((value) => value.textContent),
   figure.querySelector("svg").getAttribute("aria-label"),
 ]"""
+FRAMES_ARE_THERE = """
+const figure = document.querySelectorAll(".gl-live")[arguments[0]];
+figure.scrollIntoView({ block: "center", behavior: "instant" });
+while (figure.dataset.frames) await new Promise((done) => setTimeout(done, 20));"""
 FOCUS = """
 const slider = document.querySelectorAll(".gl-live")[arguments[0]].querySelectorAll("input")[arguments[1]];
 slider.focus();
@@ -85,6 +89,7 @@ def test_every_formula_is_laid_out(opened, built_book):
 
 def test_sliders_move(opened):
     for figure in range(opened.engine.run("return document.querySelectorAll('.gl-live').length")):
+        opened.engine.run(FRAMES_ARE_THERE, figure)
         before = opened.engine.run(SHOWN, figure)
         for slider in range(len(before[1])):
             opened.engine.run(FOCUS, figure, slider)

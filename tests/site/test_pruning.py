@@ -69,7 +69,7 @@ def test_a_file_stays_only_where_something_names_it(tmp_path):
 def test_no_idle_file_is_shipped(built_book):
     """Nor is the theme's script with icons, or a file that only a tool for developers would ask for."""
     endings = {path.suffix for path in (built_book / "_static").rglob("*") if path.is_file()}
-    assert endings <= {".css", ".js", ".svg", ".png", ".woff2", ".txt"}
+    assert endings <= {".css", ".js", ".svg", ".png", ".webp", ".woff2", ".txt"}
     names = {path.name for path in (built_book / "_static").rglob("*.js")}
     assert not {"fontawesome.js", "bootstrap.js", "design-tabs.js"} & names
     assert sum(path.stat().st_size for path in (built_book / "_static").rglob("*") if path.is_file()) < 1_000_000

@@ -22,6 +22,7 @@ from sphinx.util.typing import ExtensionMetadata
 from tinycss2.ast import AtRule, Node, QualifiedRule
 
 from book.extensions import metadata
+from book.extensions.page.drawings import FRAMES
 from book.extensions.page.fonts import copy_font_licence, font_faces, subset_font
 from book.extensions.page.previews import FOLDER
 from book.extensions.page.style_sheet import STYLE_SHEET, joined, registered_sheets
@@ -117,7 +118,8 @@ def _may_match(selector: str, used: Container[str]) -> bool:
 
 def loaded_scripts(static: Path, pages: Iterable[str]) -> list[str]:
     """The texts of the scripts that pages name, or that such a script names; they lose the links to their sources."""
-    unread, named, found = list(static.rglob("*.js")), "".join(pages), []
+    frames = static / FRAMES  # drawings, whose letters are no names
+    unread, named, found = [path for path in static.rglob("*.js") if frames not in path.parents], "".join(pages), []
     while loaded := [path for path in unread if path.name in named]:
         unread = [path for path in unread if path not in loaded]
         for path in loaded:
