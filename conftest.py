@@ -44,6 +44,12 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
         collector.skip_compare += ("text/html", "image/svg+xml", MIME_TYPE)
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait, for a browser, a kernel or a sandbox."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     if config.getoption("--whole-corpus"):
         return "corpora: whole"
