@@ -218,5 +218,5 @@ def _highest() -> int:
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")  # getrusage would count the parent's memory, too
     if status.exists():
-        return 1024 * int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1])
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

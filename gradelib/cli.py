@@ -71,7 +71,7 @@ def _silence() -> Iterator[None]:
     before = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"
     try:
-        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        with open(os.devnull, "w", encoding="utf8") as nothing, contextlib.redirect_stdout(nothing):
             yield
     finally:
         os.environ.pop("TQDM_DISABLE")

@@ -41,6 +41,9 @@ BELOW = {
 INSIDE_FUNCTIONS = {
     ("marker", "exercises"),  # `check` looks the exercise up by its id; all else in the marker is handed an exercise
 }
+# What Python lacks on Windows, and who may need it nevertheless: what runs in the sandbox, or where there is a fork.
+UNIX = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+IN_THE_SANDBOX = {"gradelib.classroom.isolation", "gradelib.classroom.runner", "gradelib.classroom.fork_server"}
 TORCH_ALLOWED = {"functions"}  # the one module of the marker that needs torch: the marking of functions
 
 
@@ -130,3 +133,10 @@ def test_the_marker_and_the_exercises_load_without_torch(path):
 def test_who_marks_functions_is_imported_inside_functions_only():
     eager = {name for path in INSIDE if path.stem not in TORCH_ALLOWED for name in imports(path, lazy=False)}
     assert not {name for name in eager if name.startswith("gradelib.marker.functions")}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if parts_of(path) not in IN_THE_SANDBOX], ids=parts_of)
+def test_the_package_can_be_imported_on_windows(path):
+    loaded = {name.split(".")[0] for name in imports(path, lazy=False)}
+    assert not loaded & UNIX
+    assert not {name for name in imports(path, lazy=False) if name.startswith(tuple(IN_THE_SANDBOX))}

@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradelib.marker.result import Result
 
-_PLACES = {"Marker": "judge", "Limits": "sandbox", "SandboxError": "sandbox", "sandbox_problem": "sandbox"}
+_PLACES = {
+    **{"Marker": "judge", "Limits": "sandbox", "SandboxError": "sandbox"},
+    **{"sandbox_problem": "sandbox", "system_problem": "sandbox"},
+}
 
-__all__ = ["Limits", "Marked", "Marker", "SandboxError", "sandbox_problem"]
+__all__ = ["Limits", "Marked", "Marker", "SandboxError", "sandbox_problem", "system_problem"]
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _watch(limits: Limits, lifeline: int, init: int, sandbox: bool) -> bytes:
                 usage.interrupt()
                 continue
             return b"stopped\n"
-        if os.waitid(os.P_PID, init, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if usage.has_ended():
             return b"over\n"
         if sandbox and _exceeds_memory(limits["memory"]):
             return b"memory\n"
@@ -212,4 +212,5 @@ def _close_all_but(channel: int, silent: bool) -> None:
     for stream in (0, 1, 2) if silent else (0, 1):
         os.dup2(null, stream)
     os.closerange(4, 65536)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - they stay open
+    sys.stdin = open(0, encoding="utf8")  # noqa: SIM115 - they stay open
+    sys.stdout, sys.stderr = (open(file, "w", encoding="utf8") for file in (1, 2))  # noqa: SIM115

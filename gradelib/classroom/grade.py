@@ -156,6 +156,8 @@ def grade(
     if chosen is None and not any(file.posed for file in files):
         raise ValueError("No notebook poses an exercise that is known; name those to be marked with --exercises.")
     overrides = _overrides(scoring, files)
+    if reason := classroom.system_problem():
+        raise RuntimeError(reason)
     if sandbox and (reason := classroom.sandbox_problem()):
         raise RuntimeError(f"{reason} (--no-sandbox runs the learners' code unprotected.)")
     with _rolled_back_on_error(results):

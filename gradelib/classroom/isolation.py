@@ -74,7 +74,7 @@ def set_resource_limits(memory: int, seconds: float, file_bytes: int, files: int
 
 def prefer_as_oom_victim() -> None:
     """If the machine runs out of memory, the OOM killer ends this process before any other."""
-    with open("/proc/self/oom_score_adj", "w") as file:
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
 
 
@@ -103,6 +103,10 @@ class Usage:
             self._seconds = max(self._seconds, sum(_cpu_seconds(process) for process in found))
         return self._seconds
 
+    def has_ended(self) -> bool:
+        """Whether `init` is dead. Nobody has waited for it, so that its number is given to no other process."""
+        return bool(self._init.status() == psutil.STATUS_ZOMBIE)
+
     def interrupt(self) -> None:
         """Send SIGINT to the process that runs the notebook."""
         with contextlib.suppress(psutil.Error):
@@ -124,7 +128,7 @@ def _kilobytes(path: str, *fields: bytes) -> list[int]:
 
 
 def _address_space() -> int:
-    with open("/proc/self/statm") as file:
+    with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 

@@ -24,7 +24,7 @@ from gradelib.classroom.protocol import (
     ProtocolError,
     expect,
 )
-from gradelib.classroom.sandbox import ForkServer, Limits, SandboxError, sandbox_problem
+from gradelib.classroom.sandbox import ForkServer, Limits, SandboxError, sandbox_problem, system_problem
 from gradelib.classroom.submission import Cell
 from gradelib.marker import guard
 from gradelib.marker.check import OF_GRADELIB, mark
@@ -93,8 +93,8 @@ class Marker:
     `exercises` are those to be marked, by id or as data where they are a teacher's own; without them each notebook is
     marked on those of the book that it poses. `seed` chooses the points at which answers are tried, and should be kept
     private. The same seed gives the same marks. Raises ValueError for an unknown id, and SandboxError (a RuntimeError),
-    with one sentence, where the sandbox cannot be made; with `sandbox=False` learners' code has the rights of this
-    process. The warm process ends with the thread that started it.
+    with one sentence, where the sandbox cannot be made; with `sandbox=False`, which Windows cannot do either, learners'
+    code has the rights of this process. The warm process ends with the thread that started it.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Marker:
         self._exercises = {one.id: one for one in _known(exercises)}
         self._seed, self._sandbox, self._limits = seed, sandbox, limits or Limits()
         self._fork_server: ForkServer | None = None
-        if sandbox and (reason := sandbox_problem()):
+        if reason := sandbox_problem() if sandbox else system_problem():
             raise SandboxError(reason)
 
     def __enter__(self) -> Marker:

@@ -56,8 +56,17 @@ class Limits:
     processes: int = 128
 
 
+def system_problem() -> str | None:
+    """One sentence on why nothing can be marked here, with a sandbox or without, or None where it can."""
+    if not hasattr(os, "fork"):
+        return f"Marking notebooks needs Linux or macOS, of a virtual machine perhaps, and this is {platform.system()}."
+    return None
+
+
 def sandbox_problem() -> str | None:
     """One sentence on why the sandbox cannot be made here, or None where it can."""
+    if reason := system_problem():
+        return reason
     if sys.platform != "linux":
         return f"The sandbox needs Linux, and this is {platform.system()}."
     if reason := seccomp.problem():
@@ -80,7 +89,7 @@ def _try_sandbox() -> str | None:
             trial.ended(20)
         reason = trial.last_stderr_line() or "it ended without a word"
     hint = "does this system allow user namespaces?"
-    if _APPARMOR.exists() and _APPARMOR.read_text().strip() == "1":
+    if _APPARMOR.exists() and _APPARMOR.read_text(encoding="utf8").strip() == "1":
         hint = "AppArmor keeps it from making user namespaces; the book's page for teachers says how to allow it."
     return f"bubblewrap cannot make the sandbox here ({reason}); {hint}"
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import platform
 import socket
-import termios
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -46,14 +45,6 @@ _SOCKETS = """
     getsockopt setsockopt
 """
 ALLOWED = tuple(f"{_FILES} {_MEMORY} {_PROCESSES} {_SIGNALS_AND_TIME} {_SOCKETS}".split())
-# What a program asks of its files, and what a shell command of IPython's needs for its pseudo-terminal. Not among them
-# is TIOCSTI, which types into a terminal.
-_REQUESTS = (
-    *(termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.TIOCSWINSZ),
-    *(termios.TIOCGPGRP, termios.TIOCSPGRP, termios.TIOCSCTTY, termios.TIOCNOTTY),
-    *(termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX, termios.FIONCLEX),
-    *(0x80045430, 0x40045431, 0x5441),  # TIOCGPTN, TIOCSPTLCK and TIOCGPTPEER, which Python has no names for
-)
 _UNKNOWN = -1  # what libseccomp says of a name that it does not know
 _ANY_NAMESPACE = 0x7E020000  # all CLONE_NEW… flags
 
@@ -80,9 +71,24 @@ def make_filter(machine: str | None = None) -> Any:
         _allow(made, name)
     _allow(made, "clone", library.Arg(0, library.MASKED_EQ, _ANY_NAMESPACE, 0))
     _allow(made, "socket", library.Arg(0, library.EQ, socket.AF_UNIX))
-    for request in _REQUESTS:
+    for request in _requests():
         _allow(made, "ioctl", library.Arg(1, library.EQ, request))
     return made
+
+
+def _requests() -> tuple[int, ...]:
+    """What a program asks of its files, and what a shell command of IPython's needs for its pseudo-terminal.
+
+    Not among them is TIOCSTI, which types into a terminal.
+    """
+    import termios  # which Windows does not have
+
+    return (
+        *(termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.TIOCSWINSZ),
+        *(termios.TIOCGPGRP, termios.TIOCSPGRP, termios.TIOCSCTTY, termios.TIOCNOTTY),
+        *(termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX, termios.FIONCLEX),
+        *(0x80045430, 0x40045431, 0x5441),  # TIOCGPTN, TIOCSPTLCK and TIOCGPTPEER, which Python has no names for
+    )
 
 
 @cache

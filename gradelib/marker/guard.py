@@ -138,7 +138,7 @@ def _receive(reader: int, child: int, seconds: float) -> bytes:
 
 def _cpu_seconds(process: int) -> float:
     """The CPU time that a process has used."""
-    with open(f"/proc/{process}/stat") as file:
+    with open(f"/proc/{process}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -253,7 +253,7 @@ def _limit_memory() -> None:
     """Let this process take `MEGABYTES` more than it has."""
     import resource
 
-    with open("/proc/self/statm") as file:
+    with open("/proc/self/statm", encoding="ascii") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     wanted = used + MEGABYTES * 2**20

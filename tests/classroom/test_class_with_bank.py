@@ -103,7 +103,7 @@ def test_a_variant_is_kept_under_its_learner() -> None:
 # nbgrader
 
 
-FIXED = REGRESSION.read_text().replace("slope, ridge, confidence]", "slope, ridge]")
+FIXED = REGRESSION.read_text(encoding="utf8").replace("slope, ridge, confidence]", "slope, ridge]")
 
 
 def test_an_assignment_of_a_bank_is_handed_out_and_marked(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -17,7 +16,7 @@ import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, code, hand_in
 
 from gradelib import check, exercises
-from gradelib.classroom import Limits, Marked, Marker, SandboxError, assignment, sandbox, sandbox_problem
+from gradelib.classroom import Limits, Marked, Marker, SandboxError, assignment, grade, sandbox, sandbox_problem
 from gradelib.marker.check import mark
 from gradelib.marker.result import Result
 
@@ -139,6 +138,7 @@ def test_the_learner_reads_what_the_notebook_says(marker: Marker, tmp_path: Path
 
 def test_a_huge_result_costs_the_judge_no_memory(marker: Marker, tmp_path: Path) -> None:
     cell = "check('opt-cov', lambda J, H, beta: torch.ones(1).expand(5 * 10**10))"
+    resource = pytest.importorskip("resource")  # not on Windows, where nothing is marked
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "has shape (50000000000,)" in answered(marker, tmp_path, cell).text
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # kilobytes
@@ -339,6 +339,16 @@ def test_a_sandbox_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch,
     assert sandbox_problem().startswith("The sandbox needs Linux")
 
 
+def test_where_no_process_can_be_forked_nothing_is_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delattr(os, "fork")
+    for sealed in (True, False):
+        with pytest.raises(SandboxError, match=r"^Marking notebooks needs Linux or macOS, .*\.$"):
+            Marker(["opt-cov"], seed=1, sandbox=sealed)
+    hand_in(tmp_path, SET_UP, FORMULA)
+    with pytest.raises(RuntimeError, match="needs Linux or macOS"):
+        grade.grade(tmp_path, tmp_path / "out", sandbox=False)
+
+
 # The ends of things
 
 
@@ -376,9 +386,10 @@ def test_when_the_judge_is_killed_nothing_of_it_lives_on(tmp_path: Path, sealed:
     """
     judge = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
     first = int(judge.stdout.readline())
-    time.sleep(1)
-    family = descendants(first)
-    assert len(family) >= 4
+    deadline = time.monotonic() + 60
+    while len(family := descendants(first)) < 4:  # until the cell runs
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     judge.kill()
     judge.wait()
     deadline = time.monotonic() + 20
@@ -388,13 +399,13 @@ def test_when_the_judge_is_killed_nothing_of_it_lives_on(tmp_path: Path, sealed:
 
 
 def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return [pid, *(one for child in children for one in descendants(int(child)))]
 
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 

@@ -240,7 +240,7 @@ def test_check_on_the_command_line(arguments: list[str], code: int, words: str, 
 
 
 def test_an_exercise_of_the_bank_takes_fewer_than_fifteen_lines() -> None:
-    lines = REGRESSION.read_text().splitlines()
+    lines = REGRESSION.read_text(encoding="utf8").splitlines()
     for start, name in itertools.product(range(len(lines)), ("slope", "ridge")):
         if lines[start] == f"{name} = Exercise(":
             assert lines.index(")", start) - start + 1 <= 15
