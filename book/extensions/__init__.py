@@ -20,6 +20,7 @@ PARTS = (
     "page.downloads",
     "page.drawings",
     "page.folds",
+    "page.folded_code",
     "page.fonts",
     "page.scripts",
     "page.style_sheet",
