@@ -177,6 +177,7 @@ def test_a_run_that_was_interrupted_ends_where_an_uninterrupted_one_ends(playgro
     playground.press("play")
     playground.wait("playing")
     playground.press("play")
+    assert 0 < playground.step() < 1500
     for _ in range(3):
         playground.press("step")
     playground.press("play")

@@ -88,14 +88,15 @@
 
   const isOver = () => run.broken || run.learners[0].done;
 
-  // What the pictures show of a run, worked out when they are drawn.
-  function look(withCurves) {
+  // What the pictures show of a run, worked out when they are drawn. A curve over the angle takes a whole frame, so that
+  // while it plays one model at a time gets a new one.
+  function look(whose = "all") {
     const { learners, data } = run;
     const before = run.looked;
     run.looked = learners.map((learner, i) => {
       const place = against(learner.A, data.W);
       const turns = ANGLES.map((angle) => turnTo(place, angle));
-      const curve = withCurves || !before ? learner.turnedLosses(data.x, turns) : before[i].curve;
+      const curve = whose === "all" || whose === i || !before ? learner.turnedLosses(data.x, turns) : before[i].curve;
       return { family: learner.family, learner, ...learner.judged(data.x), ...place, curve, silent: isSilent(learner.A) };
     });
   }
@@ -320,7 +321,7 @@
   let queue = 0;
   let seen = false;
   let frame = null;
-  let [last, owed, drawn] = [0, 0, 0];
+  let [last, owed, drawn, whose] = [0, 0, 0, 0];
   const playButton = find('button[data-do="play"]');
 
   function setMode(next) {
@@ -351,9 +352,9 @@
     }
     if (isOver()) return finish();
     if (mode === "playing") {
-      const withCurves = now - drawn > 200;
-      look(withCurves);
-      if (withCurves) drawn = now;
+      const isDue = now - drawn > 100;
+      if (isDue) [drawn, whose] = [now, (whose + 1) % KINDS.length];
+      look(isDue ? whose : null);
       render();
     }
     frame = requestAnimationFrame(tick);
@@ -361,7 +362,7 @@
 
   function finish() {
     if (!run.broken) {
-      look(true);
+      look();
       ended.push(Object.fromEntries(run.looked.map(({ family, angle }) => [family, angle])));
       for (const { family, loss } of run.looked) least[rivals(family)] = Math.min(least[rivals(family)] ?? Infinity, loss);
     }
@@ -396,7 +397,7 @@
     const moved = mode !== "paused";
     setMode("paused");
     if (moved && !run.broken) {
-      look(true);
+      look();
       render();
       say([`Paused after ${run.learners[0].count} steps.`, ...FAMILIES.map((family, i) =>
         `${NAMES[family]}: loss ${nats(run.looked[i].loss)}, axes ${degrees(run.looked[i].angle)} from those of W.`)]);
@@ -409,7 +410,7 @@
     ended = [];
     least = {};
     fresh();
-    look(true);
+    look();
     render();
     said.replaceChildren();
     setMode(to);
@@ -432,7 +433,7 @@
       if (isOver()) fresh();
       step();
       if (isOver()) return finish();
-      look(true);
+      look();
       return render();
     },
     again() {
