@@ -8,10 +8,10 @@ RUN := $(shell find gradelib -name '*.py' -o -name '*.json' -o -name '*.npz') bo
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pdf test notebooks words experiments bench gpu pages lint clean
+.PHONY: help install book pdf test test-all quick notebooks words experiments bench gpu pages lint clean
 
 help:  ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(INSTALLED)  ## make .venv with all that the book needs
 
@@ -24,8 +24,14 @@ pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
 	@$(MAKE) --no-print-directory _build/.written
 	$(BIN)/python -m book.extensions.pdf.make
 
-test: $(INSTALLED)  ## run every test, the notebooks included
+test: $(INSTALLED)  ## run the tests, the notebooks included, in minutes
 	$(BIN)/python -m pytest --nbval
+
+test-all: test  ## then what takes half an hour: three engines, whole corpora, installs, cold builds
+	$(BIN)/python -m pytest -m "engines or slow or sampled" --whole-corpus
+
+quick: lint  ## after an edit: lint, the tests of what changed since main, the notebook of an edited chapter
+	$(BIN)/python -m tools.quick
 
 notebooks: _build/.written  ## write book/*.ipynb from book/*.md, with the outputs of the book
 	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick --builder custom --custom-builder notebooks

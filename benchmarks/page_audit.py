@@ -55,7 +55,12 @@ def html_pages(book: Path) -> list[Path]:
 
 
 def parse(page: Path) -> BeautifulSoup:
-    """The parsed HTML of a page."""
+    """The parsed HTML of a page, which all callers share: to be read, and not to be changed."""
+    return _parse(page, page.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=32)
+def _parse(page: Path, _changed: int) -> BeautifulSoup:
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 

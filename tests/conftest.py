@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from corpora import sampling
 from engines import KINDS, Engine
 from filelock import FileLock
 
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from benchmarks.browser import Browser
 
 ROOT = Path(__file__).parent.parent
-# `-m "not engines"` leaves Firefox and WebKit out.
+# Firefox and WebKit are tried by `make test-all` alone.
 MARKS = dict.fromkeys(set(KINDS) - {"chromium"}, (pytest.mark.engines,))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sampling.whole = config.getoption("--whole-corpus")
+    sampling.seed = config.getoption("--sample-seed")
 
 
 @pytest.fixture(scope="session")

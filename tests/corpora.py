@@ -1,16 +1,27 @@
-"""Corpora that are slow to try as a whole: a sample of them by default, all with TEST_WHOLE=1 in the environment."""
+"""Corpora that are slow to try as a whole: each day another sample of them, and all of them with `--whole-corpus`."""
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 Member = TypeVar("Member")
 
 
-def some_of(members: Sequence[Member], most: int, seed: int = 0) -> Sequence[Member]:
-    """At most so many of the members, the same ones for the same seed; all of them on demand."""
-    whole = os.environ.get("TEST_WHOLE") == "1" or len(members) <= most
-    return members if whole else random.Random(seed).sample(members, most)
+@dataclass
+class Sampling:
+    """How samples are drawn; the command line sets it before tests are collected (`conftest.py`)."""
+
+    whole: bool = False
+    seed: int = 0
+
+
+sampling = Sampling()
+
+
+def some_of(members: Sequence[Member], most: int) -> Sequence[Member]:
+    """At most so many of the members, drawn with the seed of this run; all of them where whole corpora are tried."""
+    whole = sampling.whole or len(members) <= most
+    return members if whole else random.Random(sampling.seed).sample(members, most)

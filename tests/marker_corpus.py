@@ -22,7 +22,6 @@ from gradelib.marker.parser import parse
 BOOK = Path(__file__).parent.parent / "book"
 FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
 CHOICES = [exercise for exercise in exercises.every() if exercise.choice]
-DOUBLES = 8000
 LONGEST = 100_000  # characters of a text, which is refused by its length anyway
 
 
@@ -80,10 +79,11 @@ def single_mutants() -> tuple[Case, ...]:
     )
 
 
-def double_mutants(count: int, seed: int = 0) -> Iterator[Case]:
-    """Mutants of mutants, drawn at random from all."""
-    draw = random.Random(seed)
-    for single in draw.choices(single_mutants(), k=count):
+def double_mutants(numbers: Iterable[int]) -> Iterator[Case]:
+    """Mutants of mutants, drawn at random from all, one for each number."""
+    for number in numbers:
+        draw = random.Random(number)
+        single = draw.choice(single_mutants())
         exercise = exercises.get(single.exercise)
         _, mutant = draw.choice(mutants(parse(single.text, exercise.names), exercise.inputs))
         yield Case(exercise.id, mutant.text, "double mutant")
@@ -130,11 +130,12 @@ _LETTERS += [
 ]
 
 
-def broken_texts(count: int, seed: int = 0) -> Iterator[Case]:
-    """Right forms and mistakes with up to three slips of the keyboard."""
-    draw = random.Random(seed)
+def broken_texts(numbers: Iterable[int]) -> Iterator[Case]:
+    """Right forms and mistakes with up to three slips of the keyboard, one for each number."""
     forms = [*right_forms(), *known_mistakes()]
-    for case in draw.choices(forms, k=count):
+    for number in numbers:
+        draw = random.Random(number)
+        case = draw.choice(forms)
         text = case.text
         for _ in range(draw.randint(1, 3)):
             place = draw.randrange(len(text) + 1)
@@ -142,11 +143,13 @@ def broken_texts(count: int, seed: int = 0) -> Iterator[Case]:
         yield Case(case.exercise, text, "broken text")
 
 
-def random_sums(count: int, seed: int = 0) -> Iterator[Case]:
-    """Texts of operands and operators with few brackets, whose tree hangs on the order of operations alone."""
-    draw = random.Random(seed)
-    for _ in range(count):
-        yield Case("opt-cov", _random_sum(draw, 2), "order of operations")
+def random_sums(numbers: Iterable[int]) -> Iterator[Case]:
+    """Texts of operands and operators with few brackets, whose tree hangs on the order of operations alone.
+
+    There is one for each number.
+    """
+    for number in numbers:
+        yield Case("opt-cov", _random_sum(random.Random(number), 2), "order of operations")
 
 
 def _random_sum(draw: random.Random, depth: int) -> str:
@@ -191,12 +194,6 @@ def _from_ast(node: ast.expr) -> Any:
         case ast.List(entries):
             return {"op": "[]", "args": [_from_ast(entry) for entry in entries]}
     raise AssertionError(ast.dump(node))
-
-
-def sampled(cases: Iterable[Case], count: int, seed: int = 0) -> list[Case]:
-    """So many of the cases, the same for the same seed; all where there are no more."""
-    every = list(cases)
-    return every if len(every) <= count else random.Random(seed).sample(every, count)
 
 
 def as_json(value: object) -> str:

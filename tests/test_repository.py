@@ -71,6 +71,18 @@ def test_the_licences_are_there_and_named():
     assert set(yaml.safe_load(text("CITATION.cff"))["license"]) == {"MIT", "CC-BY-4.0"}
 
 
+def test_the_package_brings_the_files_that_are_no_code():
+    """On Colab a forgotten one would be missing; `test_colab.py` looks at all that was installed."""
+    globs = tomllib.loads(text("pyproject.toml"))["tool"]["setuptools"]["package-data"]
+    brought = {path for name, each in globs.items() for glob in each for path in folder_of(name).glob(glob)}
+    there = {path for path in (ROOT / "gradelib").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert there == brought
+
+
+def folder_of(package: str) -> Path:
+    return ROOT.joinpath(*package.split("."))
+
+
 def test_the_fonts_that_are_installed_have_their_terms_in_the_list():
     listed = text("LICENSES/README.md")
     packages = re.findall(r"^(font-[\w-]+|ziamath|scikit-learn|matplotlib)==", text("requirements.txt"), re.M)

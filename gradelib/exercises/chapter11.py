@@ -62,25 +62,27 @@ EXERCISES = [
     Exercise(
         id="frechet-diagonal",
         prompt=(
-            "Two Gaussians have the means a and b and diagonal covariances with the standard deviations s and t. "
+            "Two Gaussians have the means a and b and diagonal covariances with the standard deviations sigma and tau. "
             "Give the square of their Fréchet (2-Wasserstein) distance."
         ),
-        inputs={"a": "vector:d", "b": "vector:d", "s": "posvector:d", "t": "posvector:d"},
-        answer="norm2(a - b) + norm2(s - t)",
+        inputs={"a": "vector:d", "b": "vector:d", "sigma": "posvector:d", "tau": "posvector:d"},
+        answer="norm2(a - b) + norm2(sigma - tau)",
         also_right=(
-            "norm2(a - b) + sum(s**2 + t**2 - 2*s*t)",
-            "sum((a - b)**2 + (s - t)**2)",
-            "norm2(b - a) + tr(diag(s**2) + diag(t**2) - 2*diag(s)@diag(t))",
+            "norm2(a - b) + sum(sigma**2 + tau**2 - 2*sigma*tau)",
+            "sum((a - b)**2 + (sigma - tau)**2)",
+            "norm2(b - a) + tr(diag(sigma**2) + diag(tau**2) - 2*diag(sigma)@diag(tau))",
         ),
         mistakes=(
             Mistake("norm2(a - b)", "Are two Gaussians with one mean always the same?"),
-            Mistake("norm2(a - b) + norm2(s**2 - t**2)", "Compare the units of the two terms."),
-            Mistake("norm2(a - b) + sum(s**2 + t**2)", "What is the distance of a Gaussian from itself?"),
-            Mistake("norm2(a - b) + sum(s**2 + t**2 - s*t)", "What is the distance of a Gaussian from itself?"),
-            Mistake("norm2(a - b) + sum(s**2 - t**2)", "Can your squared distance be negative?"),
-            Mistake("sqrt(norm2(a - b) + norm2(s - t))", "The distance or its square?"),
-            Mistake("norm2(s - t)", "Does it cost nothing to move the mean?"),
-            Mistake("(norm2(a - b) + norm2(s - t))/d", "Does a distance in d dimensions add up or average?"),
+            Mistake("norm2(a - b) + norm2(sigma**2 - tau**2)", "Compare the units of the two terms."),
+            Mistake("norm2(a - b) + sum(sigma**2 + tau**2)", "What is the distance of a Gaussian from itself?"),
+            Mistake(
+                "norm2(a - b) + sum(sigma**2 + tau**2 - sigma*tau)", "What is the distance of a Gaussian from itself?"
+            ),
+            Mistake("norm2(a - b) + sum(sigma**2 - tau**2)", "Can your squared distance be negative?"),
+            Mistake("sqrt(norm2(a - b) + norm2(sigma - tau))", "The distance or its square?"),
+            Mistake("norm2(sigma - tau)", "Does it cost nothing to move the mean?"),
+            Mistake("(norm2(a - b) + norm2(sigma - tau))/d", "Does a distance in d dimensions add up or average?"),
         ),
     ),
     Exercise(

@@ -56,7 +56,7 @@ def grids(pictures: Mapping[str, Mapping[float, Tensor]], image_shape: Sequence[
 
 
 def recorded_pictures(recorded: Recorded) -> dict[float, dict[str, Tensor]]:
-    """The samples that `mnist-samples` holds, from 0 to 1, (count, n) by β and by objective."""
+    """The samples that `mnist-samples` or `images-64` holds, from 0 to 1, (count, n) by β and by objective."""
     found: dict[float, dict[str, Tensor]] = {}
     for key, row in recorded.rows.items():
         for kind, name in PAIR.items():
@@ -65,12 +65,14 @@ def recorded_pictures(recorded: Recorded) -> dict[float, dict[str, Tensor]]:
     return found
 
 
-def recorded_row(pictures: Mapping[float, Mapping[str, Tensor]], betas: Sequence[float]) -> Picture | None:
-    """The grids of those `betas` of which samples of MNIST are recorded; None where there is none."""
+def recorded_row(
+    pictures: Mapping[float, Mapping[str, Tensor]], betas: Sequence[float], image_shape: Sequence[int] = (28, 28)
+) -> Picture | None:
+    """The grids of those `betas` of which samples are recorded; None where there is none."""
     there = [beta for beta in betas if beta in pictures]
     if not there:
         return None
-    return grids({name: {beta: pictures[beta][name] for beta in there} for name in PAIR.values()}, (28, 28), 1.0)
+    return grids({name: {beta: pictures[beta][name] for beta in there} for name in PAIR.values()}, image_shape, 1.0)
 
 
 def recorded_table(table: Sequence[Row], columns: Mapping[str, str], digits: int = 2) -> str:

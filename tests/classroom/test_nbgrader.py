@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 
 from gradelib.classroom import assignment
 
+pytestmark = pytest.mark.slow  # it installs; what is written for nbgrader is tested in `test_assignment.py`
 ROOT = Path(__file__).parents[2]
 NBGRADER = "nbgrader==0.9.6"
 # What it imports when it runs without a browser: Jupyter's lab and notebook are not among it.

@@ -32,8 +32,8 @@ WRONG = {
     ),
     "equality at multiples of the identity alone": (
         "06",
-        '"eq-marginal", "1/diag(S)"',
-        {'"diag(inv(S))"': '"diag(inv(S)) + (frob2(S) - tr(S)**2/d)"'},
+        '"eq-marginal", "1/diag(P)"',
+        {'"diag(inv(P))"': '"diag(inv(P)) + (frob2(P) - tr(P)**2/d)"'},
     ),
     "a cost that ignores the size of the blocks": (
         "07",
@@ -66,7 +66,7 @@ WRONG = {
         '"eq-mismatch"',
         {"(S + h[:, :, None] * h[:, None, :]).mean(0) - torch.outer(m, m)": "S.mean(0)"},
     ),
-    "one noise for all pixels": ("12", '"eq-denoising"', {"s * A * e -": "s * A * sp.Matrix([e[0]] * len(e)) -"}),
+    "one noise for all pixels": ("12", '"eq-denoising"', {"s * F * e -": "s * F * sp.Matrix([e[0]] * len(e)) -"}),
     "a share below zero, RAE": ("12", "kept_by_rae,", {"max(0, 1 - sqrt(beta/lam))": "1 - sqrt(beta/lam)"}),
     "a share below zero, VAE": ("12", "kept_by_the_vae,", {"max(0, 1 - beta/lam)": "1 - beta/lam"}),
     "a share below zero, tied": ("12", '"max(0, 1 - gamma', {"max(0, 1 - gamma/(2*lam))": "1 - gamma/(2*lam)"}),

@@ -74,4 +74,4 @@ def test_the_words_say_which_gaussian_is_dearer():
 
 def test_the_pictures_are_light():
     for picture in (residual_picture(0.5), bernoulli_curvature([1, 0.5, 0])):
-        assert len(picture.svg()) < 60_000
+        assert len(picture.svg()) < 50_000

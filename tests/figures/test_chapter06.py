@@ -27,6 +27,9 @@ def test_the_price_is_what_the_objective_loses(family, beta):
 
 def test_the_slice_tells_the_price_of_its_two_latents():
     model = networks.mlp_vae(6, 3, hidden=[8], seed=0).double()
+    with torch.no_grad():
+        for weights in model.decoder.parameters():
+            weights *= 3  # at the usual scale the price is 0.00 at any β, and no test
     x = torch.randn(6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     draw = posterior_slice(model, x, Gaussian())
     with torch.no_grad():
@@ -44,7 +47,7 @@ def test_the_frames_have_one_size_and_are_light():
     draw = posterior_slice(model, torch.ones(6, dtype=torch.float64), Gaussian())
     pictures = [draw(beta) for beta in (0.05, 51.2)]
     assert len({_svg.size(picture.drawing) for picture in pictures}) == 1
-    assert all(len(picture.svg()) < 60_000 for picture in pictures)
+    assert all(len(picture.svg()) < 50_000 for picture in pictures)
 
 
 def test_the_points_are_as_far_off_the_line_as_the_words_say():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from corpora import some_of
 
 from gradelib import check, exercises
 from gradelib.marker.check import mark
@@ -43,10 +44,11 @@ def name_of(value: object) -> str:
     return str(value)[:30] if isinstance(value, str | Mistake) else "function"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("exercise", "form"), RIGHT, ids=name_of)
 def test_each_right_form_is_right_at_ten_seeds(exercise: Exercise, form: object) -> None:
     assert mark(exercise, form), mark(exercise, form)
-    for seed in SEEDS:
+    for seed in SEEDS if isinstance(form, str) else some_of(SEEDS, 2):  # to try a function takes many times as long
         if isinstance(form, str):
             assert equivalent(parse(form, exercise.names), exercise.formula, exercise.inputs, seed=seed)
         else:

@@ -32,6 +32,7 @@ from packaging.specifiers import SpecifierSet
 
 from book.extensions.notebooks.notebook import code_cells, read_notebook, text_outputs
 
+slow = pytest.mark.slow  # pip builds the package, and a whole chapter is run
 ROOT = Path(__file__).parents[2]
 CHAPTER = ROOT / "book" / "06-optimal-covariance.ipynb"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
@@ -181,6 +182,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(folder=folder, cells=ran, seconds=seconds, asked=network.asked, wheel=f"/{name}")
 
 
+@slow
 def test_the_first_cell_installs_the_package_and_nothing_else(
     run: SimpleNamespace, record_property: Callable[[str, object], None]
 ) -> None:
@@ -191,6 +193,7 @@ def test_the_first_cell_installs_the_package_and_nothing_else(
     assert {path.name.split("-")[0] for path in here.iterdir()} == {"gradelib", "host.pth"}
 
 
+@slow
 def test_the_package_is_whole(run: SimpleNamespace) -> None:
     """`pyproject.toml` names the packages one by one; a forgotten one would be missing on Colab alone."""
     installed = site_packages(run.folder / "environment") / "gradelib"
@@ -201,6 +204,7 @@ def test_the_package_is_whole(run: SimpleNamespace) -> None:
     assert here == there
 
 
+@slow
 def test_the_chapter_says_on_colab_what_is_stored(run: SimpleNamespace) -> None:
     stored = chapter()
     assert len(stored) > 20
@@ -208,6 +212,7 @@ def test_the_chapter_says_on_colab_what_is_stored(run: SimpleNamespace) -> None:
         assert text_outputs(cell.outputs) == then.outputs, cell.source
 
 
+@slow
 def test_torch_is_untouched(run: SimpleNamespace) -> None:
     version, torch, gradelib = run.cells[-1].outputs[0].text.split("\n")[:3]
     assert version == metadata.version("torch")

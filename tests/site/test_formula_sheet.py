@@ -2,7 +2,7 @@
 
 After a change that is meant to change how formulas look, write the pictures again, and look at them before you commit:
 
-    .venv/bin/python -m pytest -n 0 tests/site/test_formula_sheet.py --write-references
+    .venv/bin/python -m pytest -n 0 -m "" tests/site/test_formula_sheet.py --write-references
 """
 
 from __future__ import annotations

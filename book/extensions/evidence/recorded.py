@@ -14,7 +14,7 @@ from gradelib import experiments
 from gradelib.experiments import running
 from gradelib.experiments.experiment import Job, Row
 
-SIGNED = ("difference", "gap")  # columns whose sign is part of the answer
+SIGNED = ("difference", "adam_difference", "gap")  # columns whose sign is part of the answer
 LEAST_SEEDS = 3  # with fewer, nothing is reproduced
 DATA = {"mnist": "MNIST", "mnist5k": "5,000 digits of MNIST", "digits": "8×8 digits", "patches": "64×64 patches"}
 
