@@ -82,12 +82,12 @@ def train(
     `noise` is the decoder's standard deviation. The learning rate falls to zero along half a cosine over `steps`, of
     which there may be fewer noises. `objective` is "beta_vae" or "grae_bound", which uses no noise and no Σ.
     """
-    loss_of, likelihood, losses = OBJECTIVES[objective], Gaussian(noise), []
+    loss_of, likelihood, losses = OBJECTIVES[objective], Gaussian(noise, check_values=False), []
     named = [(name, part) for name, part in model.named_parameters() if objective == "beta_vae" or name != "scales"]
     optimiser = optimisers.make("adam", [part for _, part in named], LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for eps in noises:
-        loss = loss_of(model, x, eps, beta, likelihood=likelihood)
+        loss = loss_of(model, x, eps, beta, likelihood=likelihood, check_values=False)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -3,7 +3,7 @@
 
 const tex = (formula) => {
   const dollars = formula.getAttribute("display") === "block" ? "$$" : "$";
-  return dollars + formula.querySelector("annotation").textContent + dollars;
+  return dollars + formula.dataset.tex + dollars;
 };
 
 document.addEventListener("copy", (event) => {

@@ -2,7 +2,7 @@
 // finger rests on it. Without this script, and for who just presses it, it is a link like any other.
 {
   const KINDS = "div.math, .proof, .citation"; // book/extensions/page/previews.py writes the same ones
-  const LEFT_OUT = ".headerlink, .gl-badge, .gl-definition, button, annotation";
+  const LEFT_OUT = ".headerlink, .gl-badge, .gl-definition, button";
   const DELAY = 250; // milliseconds that a pointer must rest
   const root = new URL(document.documentElement.dataset.content_root, location.href);
   const box = document.createElement("div");

@@ -1,7 +1,8 @@
 """Formulas as MathML Core, written when the book is built: a Sphinx math renderer on `math-core`.
 
 A browser lays MathML out by itself, so a page needs no script to show a formula, and nothing moves once it is there.
-Each formula carries its TeX as an annotation, for the clipboard and for whoever reads the source of a page.
+Each formula carries its TeX in an attribute, for the clipboard and for whoever reads the source of a page. MathML's own
+way, an annotation, weighs four times as much: a fifth of all formulas.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ LOGGER = logging.getLogger(__name__)
 ENVIRONMENTS = {"split": "aligned", "align": "aligned", "gather": "gathered", "alignat": "alignedat"}
 ENVIRONMENT = re.compile(r"\\(begin|end)\{(" + "|".join(ENVIRONMENTS) + r")\*?\}")
 
-# Inside of the formula's span, of which the style sheet breaks no line.
-PUNCTUATED = re.compile(r'(<span class="math"[^>]*><math>(?:(?!</math>).)*</math>)</span>([.,;:!?)’”]+)', re.DOTALL)
+# A formula in a span of its own, and what may follow it.
+IN_SPAN = re.compile(r'<span class="math">(<math\b(?:(?!</math>).)*</math>)</span>([.,;:!?)’”]*)', re.DOTALL)
 # The style sheet hides it from a browser that knows MathML, and from the others all of a formula but its TeX.
 NO_MATHML = '<div class="gl-no-mathml">This browser has no MathML, so formulas are shown as TeX.</div>\n'
 
@@ -46,9 +47,17 @@ def setup(app: Sphinx) -> ExtensionMetadata:
 def keep_punctuation(
     app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Let no line begin with the comma after a formula: a browser may break a line on either side of one."""
+    """Let no line begin with the comma after a formula: a browser may break a line on either side of one.
+
+    In the formula's span the style sheet breaks no line. Where nothing follows, the formula needs no span.
+    """
     if "body" in context:
-        context["body"] = PUNCTUATED.sub(r"\1\2</span>", context["body"])
+        context["body"] = IN_SPAN.sub(_with_punctuation, context["body"])
+
+
+def _with_punctuation(match: re.Match[str]) -> str:
+    formula, marks = match.groups()
+    return f'<span class="math">{formula}{marks}</span>' if marks else formula
 
 
 def say_where_mathml_lacks(
@@ -59,23 +68,22 @@ def say_where_mathml_lacks(
         context["body"] = NO_MATHML + body
 
 
-@cache
-def _converter(annotation: bool) -> LatexToMathML:
-    return LatexToMathML(annotation=annotation, fancy_error=False)
+CONVERTER = LatexToMathML(fancy_error=False)
 
 
 @cache
-def to_mathml(tex: str, *, display: bool = False, annotation: bool = True) -> str:
-    """The `<math>` element of a formula, with its TeX as an annotation unless told otherwise.
+def to_mathml(tex: str, *, display: bool = False, annotated: bool = True) -> str:
+    """The `<math>` element of a formula, with its TeX as the attribute `data-tex` unless told otherwise.
 
     Raises math_core.LatexError for what it cannot read.
     """
-    return _converter(annotation).convert_with_local_state(tex, displaystyle=display)
+    formula = CONVERTER.convert_with_local_state(tex, displaystyle=display)
+    return formula.replace("<math", f'<math data-tex="{escape(tex)}"', 1) if annotated else formula
 
 
 def text_width(tex: str) -> int:
     """About how many characters wide a formula is: each sign that it shows counts one."""
-    shown = unescape(re.sub(r"<[^>]*>", "", to_mathml(tex, annotation=False)))
+    shown = unescape(re.sub(r"<[^>]*>", "", to_mathml(tex, annotated=False)))
     return len(re.sub("[\u2061-\u2064]", "", shown))  # without the invisible operators
 
 

@@ -227,7 +227,7 @@ def test_the_report_counts_by_chapter_and_leads_to_each_check(root):
     tried, refused, same, excused = (int(cell.text) for cell in rows["(1.2) second"].find_all("td")[3:7])
     assert excused == 3
     assert tried == refused + same + excused
-    shown = [math.get_text() for math in rows["(1.2) second"].find_all("annotation")]
+    shown = [math["data-tex"] for math in rows["(1.2) second"].find_all("math")]
     assert shown == [r"b \ge 0", r"0 \le m", "m", "b"]  # the equation, what was computed, and what a letter stands for
     assert " is a part of " in rows["(1.2) second"].text
     survivors = [[cell.text for cell in row.select("td")] for row in report.select("table.gl-survivors tbody tr")]

@@ -251,9 +251,13 @@ def configure(root: Path, toc: str) -> None:
     write_configuration(root, toc)
     (root / "known_states.py").write_text(KNOWN_STATES, encoding="utf8")
     configuration = (root / "_config.yml").read_text(encoding="utf8")
-    ours = "    book.extensions: .\n"
-    assert ours in configuration
-    (root / "_config.yml").write_text(configuration.replace(ours, f"{ours}    known_states: .\n"), encoding="utf8")
+    for ours, more in (
+        ("    book.extensions: .\n", "    known_states: .\n"),
+        ("- book.extensions\n", "      - known_states\n"),
+    ):
+        assert ours in configuration
+        configuration = configuration.replace(ours, ours + more)
+    (root / "_config.yml").write_text(configuration, encoding="utf8")
 
 
 @pytest.fixture
@@ -273,6 +277,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("known_states")
 def test_two_lines_say_where_a_result_is_from(root):
     assert re.search(r"It is so by [+−][\d.]+ ± [\d.]+ nats", page(root, "01-one").text)
     first, second = page(root, "01-one").select(".gl-recorded")

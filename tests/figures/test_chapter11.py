@@ -76,6 +76,12 @@ def test_recorded_pictures_are_shown_where_they_are():
     assert chapter11.recorded_row(pictures, (0.4,)) is None
 
 
+def test_recorded_pictures_may_have_colours():
+    arrays = {f"beta 0.4, seed 0 pictures_{kind}": np.full((6, 12), 0.5) for kind in ("beta_vae", "grae")}
+    pictures = chapter11.recorded_pictures(recorded(arrays=arrays))
+    assert "6 samples of each" in chapter11.recorded_row(pictures, (0.4,), (2, 2, 3)).alt
+
+
 def test_pairs_are_compared_within_a_seed():
     cut_off = {"job": {"beta": 0.4, "seed": 2, "steps": 6000}, "state": "diverged", "numbers": {}}
     short = {**ROWS["beta 0.4, seed 0"], "job": {"beta": 0.4, "seed": 0, "steps": 1500}}

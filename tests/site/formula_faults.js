@@ -6,7 +6,7 @@ const INVISIBLE = /^[\s\u2061-\u2064\u200b\u200c]*$/; // blanks, and operators t
 const faults = [];
 
 const box = (element) => element.getBoundingClientRect();
-const isShown = (element) => element.checkVisibility() && !element.closest("mphantom, annotation");
+const isShown = (element) => element.checkVisibility() && !element.closest("mphantom");
 const overlap = (one, other) =>
   Math.min(
     Math.min(one.right, other.right) - Math.max(one.left, other.left),
@@ -18,11 +18,11 @@ const placeOf = (formula) => {
   const frame = formula.closest(".gl-formula");
   return { left, right: frame ? Math.max(right, left + frame.scrollWidth) : right, top, bottom, width, height };
 };
-const texOf = (formula) => formula.querySelector("annotation")?.textContent ?? formula.textContent;
+const texOf = (formula) => formula.dataset.tex ?? formula.textContent;
 const say = (formula, fault) => faults.push([texOf(formula), fault]);
 
 // Parts that stand beside or above each other, of the elements that lay out their children so.
-const PARTS = "mrow, mstyle, mtd, mtr, mtable, mfrac, math, semantics";
+const PARTS = "mrow, mstyle, mtd, mtr, mtable, mfrac, math";
 const partsOf = (element) =>
   [...element.children].filter((part) => isShown(part) && !part.matches("mspace") && !INVISIBLE.test(part.textContent));
 

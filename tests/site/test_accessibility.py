@@ -74,7 +74,7 @@ def test_an_entry_of_the_bibliography_has_no_role(page):
 def test_folded_code_is_labelled_by_its_own_words(page):
     [summary] = page.select("details.hide > summary")
     assert not summary.has_attr("aria-label")
-    assert summary.get_text(" ", strip=True) == "Show code cell source Hide code cell source"
+    assert summary.get_text().startswith("Code")
     assert summary.parent.select("pre")
 
 

@@ -105,12 +105,12 @@ def test_every_page_has_a_description(built_book):
 
 
 def test_pages_keep_their_weight(built_book):
-    """At most 200 kB of HTML, 330 kB where a figure is live, and 100 kB for that figure; 550 kB for all equations."""
+    """At most 200 kB of HTML, 290 kB where a figure is live, and 60 kB for that figure; 490 kB for all equations."""
     for page in html_pages(built_book):
         live = parse(page).select(".gl-live")
-        allowed = 330_000 if live else 550_000 if page.name == "equations.html" else 200_000
+        allowed = 290_000 if live else 490_000 if page.name == "equations.html" else 200_000
         assert page.stat().st_size < allowed, page.name
-        assert all(len(str(figure)) < 100_000 for figure in live), page.name
+        assert all(len(str(figure)) < 60_000 for figure in live), page.name
 
 
 def test_pages_carry_no_widgets_and_no_script_from_elsewhere(built_book):

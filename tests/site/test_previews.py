@@ -86,7 +86,8 @@ def link_to(browser: Browser, address: str):
 
 def wait(browser: Browser, link, shown: bool = True):
     """What the preview of a link shows, once it is there; None where it does not come, or goes."""
-    for _ in range(40):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
         if ((seen := browser.run(SHOWN, link)) is not None) is shown:
             return seen
         time.sleep(0.05)

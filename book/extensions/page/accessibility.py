@@ -6,10 +6,8 @@ What the theme's templates allow (landmarks, the language and title of the redir
 from __future__ import annotations
 
 from collections import Counter
-from html import escape
 
 from docutils import nodes
-from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
@@ -26,7 +24,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     # No template has a say in these: their HTML is written node by node.
     app.add_node(nodes.entry, override=True, html=(visit_entry, HTML5Translator.depart_entry))
     app.add_node(nodes.citation, override=True, html=(visit_citation, HTML5Translator.depart_citation))
-    app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_code, depart_hidden_code))
     return metadata()
 
 
@@ -69,15 +66,3 @@ def visit_citation(self: HTML5Translator, node: nodes.citation) -> None:
     if not isinstance(node.previous_sibling(), nodes.citation):
         self.body.append('<div class="citation-list">\n')
     self.body.append(self.starttag(node, "div", classes=[node.tagname]))
-
-
-def visit_hidden_code(self: HTML5Translator, node: HideCodeCellNode) -> None:
-    """A folded cell as MyST-NB writes it, but without its aria-label, which hides what the summary itself says."""
-    self.body.append(f'<details class="admonition hide {" ".join(node["classes"])}">\n<summary>\n')
-    for state, prompt in (("collapsed", node["prompt_show"]), ("expanded", node["prompt_hide"])):
-        self.body.append(f'<p class="{state} admonition-title">{escape(prompt)}</p>\n')
-    self.body.append("</summary>\n")
-
-
-def depart_hidden_code(self: HTML5Translator, node: HideCodeCellNode) -> None:
-    self.body.append("</details>\n")

@@ -52,7 +52,7 @@ FACES = {
 STYLES = [f"1em {TEXT}", f"italic 1em {TEXT}", f"bold 1em {TEXT}", f"1em {MATHS}"]
 LOAD_FACES = f"for (const face of {json.dumps(STYLES)}) document.fonts.load(face);"
 FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
-NOT_SHOWN = re.compile(r"<annotation\b.*?</annotation>|<[^>]*>", re.DOTALL)
+TAG = re.compile(r"<[^>]*>")
 # The browser turns a single letter in an <mi> into one of these.
 MATHS_ITALICS = "ℎ" + "".join(map(chr, [*range(0x1D434, 0x1D468), *range(0x1D6E2, 0x1D71C)]))
 RADICAL = "√"  # what an <msqrt> draws; no text has it
@@ -70,7 +70,7 @@ def font_faces(cache: Path, pages: str) -> str:
 
     They are kept in the folder `cache` under the hash of the letters; while these are the same, no font is made again.
     """
-    formulas = NOT_SHOWN.sub("", "".join(FORMULA.findall(pages)))
+    formulas = TAG.sub("", "".join(FORMULA.findall(pages)))
     letters = {TEXT: _letters(FORMULA.sub("", pages)), MATHS: _letters(formulas + MATHS_ITALICS + RADICAL)}
     kept = cache / FONT_CACHE
     digest = f"/* {hashlib.sha256(repr(letters).encode()).hexdigest()} */\n"

@@ -22,6 +22,8 @@ USES = {
     "togglebutton.js": r'class="[^"]*\b(?:toggle|dropdown)\b',
     "design-tabs.js": r'class="[^"]*\bsd-tab',
     "live.js": r'class="gl-live"',
+    "playground-engine.js": r'id="gl-playground"',
+    "playground.js": r'id="gl-playground"',
     "math.js": r"<math\b",
     "folds.js": r'<details\b|class="[^"]*\b(?:toggle|dropdown)\b',
     "tooltips.js": r'class="gl-term"',

@@ -247,4 +247,4 @@ def depart_defined_term(self: HTML5Translator, node: defined_term) -> None:
 
 
 def _html(is_formula: bool, text: str) -> str:
-    return to_mathml(text, annotation=False) if is_formula else escape(text)
+    return to_mathml(text, annotated=False) if is_formula else escape(text)
