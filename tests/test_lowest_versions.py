@@ -45,7 +45,7 @@ def test_the_tests_of_the_package_pass_with_the_lowest_versions(tmp_path):
         if TORCH or "torch" not in pin
     ]
     python = str(made / "bin/python")
-    flags = ["--quiet", "--ignore-installed", "--only-binary=:all:", "--no-warn-conflicts"]
+    flags = ["--quiet", "--ignore-installed", "--no-compile", "--only-binary=:all:", "--no-warn-conflicts"]
     done = subprocess.run([python, "-m", "pip", "install", *flags, *pins], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"pip cannot install the lowest versions here: {done.stderr.strip()[-300:]}")

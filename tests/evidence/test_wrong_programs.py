@@ -73,8 +73,66 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("chapter", "cell", "changes"), WRONG.values(), ids=list(WRONG))
-def test_what_an_earlier_check_let_pass_is_refused(chapter, cell, changes):
+# Mistakes of other kinds: a factor that is 1 at some sizes, a sum that is not a mean, a transposed matrix, and so on.
+MORE = {
+    "a decoder that is turned the other way": (
+        "02",
+        '"eq-transported-objective", f"-{fit}',
+        {"J @ R.mT, R @ h": "J @ R, R @ h"},
+    ),
+    "a slope that counts an entry twice": (
+        "03",
+        '"eq-shared-precision", slope',
+        {"sp.ones(S.rows) / 2 + sp.eye(S.rows) / 2": "sp.ones(S.rows)"},
+    ),
+    "an average of squares alone": (
+        "04",
+        '"eq-taylor", average_of_the_parabola',
+        {"for j in range(i, len(u))]": "for j in (i,)]"},
+    ),
+    "images that are all as likely": (
+        "05",
+        '"eq-signed-average", mean_bending',
+        {"w[i] * each[i]": "each[i]", "/ sum(w)\n": "/ len(w)\n"},
+    ),
+    "a diagonal in the place of blocks": (
+        "06",
+        "inverse_of_each_block, best_blocks",
+        {'beta, "block", block=2)': 'beta, "diagonal")'},
+    ),
+    "a divergence the other way round": (
+        "07",
+        '"eq-fischer-gap", gap, lambda',
+        {"kl_divergence(restricted, best)": "kl_divergence(best, restricted)"},
+    ),
+    "minors of one row": (
+        "08",
+        '"eq-grae-cheap"',
+        {"combinations(range(V.rows), r)": "combinations(range(V.rows), 1)"},
+    ),
+    "own draws that the batch shares": (
+        "09",
+        '"eq-own-columns", own_draws',
+        {"for x in a for y in c": "for x, y in zip(a, c)"},
+    ),
+    "a deal without its factor, which is 1 for three cards": ("09", '"4*o - s"', {"sp.Rational(d, B) * sum": "sum"}),
+    "charges without a half": (
+        "09",
+        '"eq-one-column", lambda',
+        {"return [beta / 2 * sp.log(1 + M": "return [beta * sp.log(1 + M"},
+    ),
+    "a bend of the other sign": ("10", '"eq-quadratic-gap"', {"- K * u**2 / 2": "+ K * u**2 / 2"}),
+    "draws without replacement": (
+        "11",
+        '"eq-floor"',
+        {"for x in rows for y in rows]": "for x in rows for y in rows if x != y]"},
+    ),
+    "one Hessian for all pixels": ("12", '"eq-denoising"', {"D[k * D.cols:(k + 1) * D.cols, :]": "D[:D.cols, :]"}),
+}
+
+
+@pytest.mark.parametrize(("chapter", "cell", "changes"), [*WRONG.values(), *MORE.values()], ids=[*WRONG, *MORE])
+def test_a_wrong_program_is_refused(chapter, cell, changes):
     with pytest.raises(EquationError, match="does not hold"):
         run_cell(chapter, cell, changes)
 

@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -219,7 +218,7 @@ def test_a_killed_process_leaves_whole_files_and_the_next_goes_on(tmp_path, smal
         while process.poll() is None and len(store.read()[1]) < 2:
             time.sleep(0.01)
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     there = store.read()[1]
     assert 2 <= len(there) < 4
