@@ -92,7 +92,7 @@ def groups(tasks: Mapping[str, Task]) -> dict[str, dict[str, Task]]:
     for key, task in tasks.items():
         experiment = find(task.experiment)
         data, together = experiment.data_of(task.job), experiment.trainings(task.job)
-        apart = not together or (data != "digits" and training.place_of(task.device).type == "cpu")
+        apart = not together or (data != "digits" and task.device == "cpu")
         which = key if apart else frozenset(group_of(job) for job in together)
         found.setdefault((task.experiment, data, which), {})[key] = task
     return {next(iter(group)): group for group in found.values()}

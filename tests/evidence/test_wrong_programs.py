@@ -64,7 +64,7 @@ WRONG = {
     "a fitted prior without the spread of the codes": (
         "11",
         '"eq-mismatch"',
-        {"(S + h[:, :, None] * h[:, None, :]).mean(0) - torch.outer(m, m)": "S.mean(0)"},
+        {"V = (S + h[:, :, None] * h[:, None, :]).mean(0)": "V = S.mean(0) + torch.outer(mean, mean)"},
     ),
     "one noise for all pixels": ("12", '"eq-denoising"', {"s * F * e -": "s * F * sp.Matrix([e[0]] * len(e)) -"}),
     "a share below zero, RAE": ("12", "kept_by_rae,", {"max(0, 1 - sqrt(beta/lam))": "1 - sqrt(beta/lam)"}),

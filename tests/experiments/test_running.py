@@ -138,8 +138,7 @@ def tasks_of(name, device, *betas):
         ("digits-long", "cuda", [2]),
     ],
 )
-def test_who_trains_side_by_side(name, device, sizes, monkeypatch):
-    monkeypatch.setattr(training, "place_of", torch.device)
+def test_who_trains_side_by_side(name, device, sizes):
     assert [len(group) for group in running.groups(tasks_of(name, device, 0.1, 0.4)).values()] == sizes
 
 

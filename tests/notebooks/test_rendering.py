@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def expected(notebook: NotebookNode) -> dict[str, list[str]]:
     return {
         "links": [token.attrs["href"] for token in tokens if token.type == "link_open"],
         "numbers": re.findall(r"\\tag\{(.*?)\}", text),
-        "folded": re.findall(r"<summary>(.*)</summary>", text),
+        "folded": [html.unescape(title) for title in re.findall(r"<summary>(.*)</summary>", text)],
     }
 
 
