@@ -212,19 +212,30 @@ def _check_data(store: Store, rows: Mapping[str, Row], source: str | None) -> No
 
 
 def _compare_tiny(store: Store, head: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
+    if rows and _is_tried(store.experiment, head):
+        return
     found = store.experiment.tiny()
     if not rows or "tiny" not in head:
-        store.change_head(tiny=_dated(found))
+        store.change_head(tiny=_dated(store.experiment, found))
     elif (what := difference(head["tiny"]["digits"], found)) is not None:
         raise ValueError(
             f"The code gives other numbers than the rows of {store.path} ({what}); see whether they still hold with "
             f"'gradelib experiment confirm {store.experiment.name}'."
         )
+    else:
+        store.change_head(tiny=_dated(store.experiment, found))
 
 
-def _dated(digits: Mapping[str, str]) -> dict[str, Any]:
+def _dated(experiment: Experiment, digits: Mapping[str, str]) -> dict[str, Any]:
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    return {"date": today, "versions": provenance.versions(), "digits": dict(digits)}
+    origin = {"versions": provenance.versions(), "code": code_digest(experiment)}
+    return {"date": today, **origin, "digits": dict(digits)}
+
+
+def _is_tried(experiment: Experiment, head: Mapping[str, Any]) -> bool:
+    """Whether the digits of the tiny run are from this very code with these very versions, so that it need not run."""
+    tiny = head.get("tiny", {})
+    return (tiny.get("code"), tiny.get("versions")) == (code_digest(experiment), provenance.versions())
 
 
 def difference(there: Mapping[str, str], here: Mapping[str, str]) -> str | None:
@@ -310,7 +321,7 @@ def confirm(
     if failures:
         raise RuntimeError(next(iter(failures.values())).sentence)
     if all(verdicts.values()):
-        store.change_head(tiny=_dated(experiment.tiny()), stale=None)
+        store.change_head(tiny=_dated(experiment, experiment.tiny()), stale=None)
     else:
         failed = ", ".join(key for key, held in verdicts.items() if not held)
         store.change_head(stale=f"run again, these were not within the spread of the seeds: {failed}")
@@ -368,7 +379,7 @@ def state_of(experiment: Experiment, folder: Path | None = None) -> str:
         return "nothing is recorded yet"
     if head.get("stale"):
         return f"stale: {head['stale']}"
-    if (what := difference(head["tiny"]["digits"], experiment.tiny())) is not None:
+    if not _is_tried(experiment, head) and (what := difference(head["tiny"]["digits"], experiment.tiny())):
         return f"stale until confirmed: {what}"
     older = sum(row["provenance"]["code"] != code_digest(experiment) for row in rows.values())
     return "current" + (f"; of earlier code with the same tiny digits: {older} rows" if older else "")

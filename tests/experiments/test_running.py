@@ -336,10 +336,36 @@ def test_code_with_other_numbers_adds_no_row(tmp_path, small, monkeypatch):
         numbers, arrays = outcome(*arguments)
         return {**numbers, "beta_vae_diagonal": 10.001}, arrays
 
+    monkeypatch.setattr(running, "code_digest", lambda experiment: "of other code")
     with pytest.raises(ValueError, match=r"beta_vae_diagonal was 10 and is 10\.001\).*'gradelib experiment confirm"):
         run(tmp_path, replace(small, run=other))
     assert len(Store(small, tmp_path).read()[1]) == 1
     assert "stale until confirmed: one beta_vae_diagonal was 10" in running.summary(replace(small, run=other), tmp_path)
+
+
+@pytest.mark.parametrize("changed", [None, "code_digest", "versions"])
+def test_the_tiny_run_is_repeated_for_other_code_or_versions_alone(tmp_path, small, monkeypatch, changed):
+    run(tmp_path)
+    if changed == "code_digest":
+        monkeypatch.setattr(running, "code_digest", lambda experiment: "of other code")
+    if changed == "versions":
+        monkeypatch.setattr(provenance, "versions", lambda: {"torch": "99"})
+    tried = []
+
+    def counted(*arguments):
+        tried.append(arguments)
+        return outcome(*arguments)
+
+    more = replace(small, run=counted, jobs={**JOBS, "seed 9": {**JOBS["seed 0"], "seed": 9}})
+    monkeypatch.setattr(experiments, "find", lambda name: more)
+    assert running.state_of(more, tmp_path).startswith("current")
+    assert bool(tried) is bool(changed)
+    tried.clear()
+    run(tmp_path, more)
+    assert len(tried) == 1 + bool(changed)  # the job itself, and the tiny run
+    tried.clear()
+    assert running.state_of(more, tmp_path).startswith("current")
+    assert tried == []  # its digits were renewed
 
 
 def test_a_full_disk_leaves_the_rows_that_were_there(tmp_path, small, monkeypatch, capsys):
