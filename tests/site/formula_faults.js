@@ -12,11 +12,15 @@ const overlap = (one, other) =>
     Math.min(one.right, other.right) - Math.max(one.left, other.left),
     Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top),
   );
-// A wide formula scrolls in a frame, which knows how wide it is.
+// A wide formula scrolls in a frame, which knows how wide it is. Firefox gives a formula in a line the height of the
+// line, however high its parts are, so they count, too.
 const placeOf = (formula) => {
-  const { left, right, top, bottom, width, height } = box(formula);
+  const boxes = [formula, ...formula.children].filter((part) => part === formula || isShown(part)).map(box);
+  const [left, top] = ["left", "top"].map((side) => Math.min(...boxes.map((one) => one[side])));
+  const [right, bottom] = ["right", "bottom"].map((side) => Math.max(...boxes.map((one) => one[side])));
   const frame = formula.closest(".gl-formula");
-  return { left, right: frame ? Math.max(right, left + frame.scrollWidth) : right, top, bottom, width, height };
+  const end = frame ? Math.max(right, left + frame.scrollWidth) : right;
+  return { left, right: end, top, bottom, width: right - left, height: bottom - top };
 };
 const texOf = (formula) => formula.dataset.tex ?? formula.textContent;
 const say = (formula, fault) => faults.push([texOf(formula), fault]);
