@@ -295,6 +295,8 @@ def confirm(
 ) -> bool:
     """Run `count` random jobs again, and say whether each lies within the recorded spread of its seeds.
 
+    The spread is twice the standard deviation of the difference of two seeds.
+
     Where all do, the digits of the tiny run are renewed, with date and versions, and the experiment is current;
     otherwise it is stale, and the recorded file says so. Raises what `run` raises, and ValueError where no recorded row
     has others that differ in the seed alone.
@@ -342,7 +344,8 @@ def _within(key: str, old: Row, new: Row, seeds: Sequence[Row], number: str, say
     if new["state"] != "done":
         say(f"{key}: {new['message']}")
         return False
-    spread = stdev(row["numbers"][number] for row in seeds)
+    # Sums in another order make another training, of the same distribution: two of them differ by √2 deviations.
+    spread = 2 * math.sqrt(2) * stdev(row["numbers"][number] for row in seeds)
     before, now = old["numbers"][number], new["numbers"][number]
     held = abs(now - before) <= spread
     say(f"{key}: {number} was {before:.4f} and is {now:.4f}, {'within' if held else 'beyond'} the spread {spread:.4f}.")

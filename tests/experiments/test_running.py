@@ -421,7 +421,7 @@ def test_confirm_renews_the_tiny_digits_where_the_rows_hold(tmp_path, small, mon
 
     def close(job, settings, data, device):
         numbers, arrays = outcome(job, settings, data, device)
-        return {**numbers, "beta_vae_diagonal": numbers["beta_vae_diagonal"] + 1.2}, arrays  # the spread is 1.29
+        return {**numbers, "beta_vae_diagonal": numbers["beta_vae_diagonal"] + 3.6}, arrays  # the spread is 3.65
 
     def confirm(experiment):
         monkeypatch.setattr(experiments, "find", lambda name: experiment)
@@ -430,12 +430,12 @@ def test_confirm_renews_the_tiny_digits_where_the_rows_hold(tmp_path, small, mon
     changed = replace(small, run=close)
     assert confirm(changed)
     head = Store(small, tmp_path).read()[0]
-    assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "11.2"
+    assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "13.6"
     assert head["stale"] is None
     assert not confirm(replace(small, run=far_off))
     head = Store(small, tmp_path).read()[0]
     assert "not within the spread" in head["stale"]
-    assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "11.2"
+    assert head["tiny"]["digits"]["one beta_vae_diagonal"] == "13.6"
 
 
 def test_confirm_asks_of_a_row_its_seeds_and_its_number_alone(tmp_path, small, monkeypatch):
