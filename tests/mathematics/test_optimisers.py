@@ -11,6 +11,7 @@ from gradelib.optimisers import SOAP, Muon, orthogonalise
 
 X = torch.sigmoid(normal(40, 10))
 SHORT = {"steps": 12, "batch_size": 8, "learning_rate": 1e-2}
+MUON = {"optimiser": "muon", "learning_rate": 0.02}
 
 
 def make(seed):
@@ -160,7 +161,15 @@ def test_a_cut_run_of_muon_goes_on_as_if_nothing_had_happened(tmp_path, monkeypa
     resumed = training.fit(make(1), X, beta=0.3, optimiser="muon", checkpoint=path, **SHORT)
     assert torch.equal(weights(resumed.model), weights(whole.model))
     with refused("another run"):
-        training.fit(make(0), X, beta=0.3, checkpoint=path, **SHORT)
+        training.fit(make(0), X, beta=0.3, optimiser="adam", checkpoint=path, **SHORT)
+
+
+def test_the_default_is_muon():
+    """What the recorded comparison of optimisers says at a plateau, on digits and on MNIST."""
+    by_default, by_name = (training.fit(make(0), X, beta=0.3, steps=12, **more) for more in ({}, MUON))
+    assert torch.equal(weights(by_default.model), weights(by_name.model))
+    grid = training.fit_grid(make, X, betas=[0.3], seeds=[0], steps=12)[0.3, 0]
+    assert torch.allclose(weights(grid.model), weights(by_name.model))
 
 
 def test_what_is_no_optimiser_is_refused():
