@@ -1,10 +1,12 @@
 """The race: what its table says of trainings whose losses are known."""
 
+import inspect
 import math
 
 import pytest
 
-from gradelib.experiments import race
+from gradelib import experiments, training
+from gradelib.experiments import mnist_objectives, race
 from gradelib.experiments.experiment import few_digits
 
 
@@ -81,3 +83,22 @@ def test_the_pace_is_of_each_side():
     job = {**race.ON_DIGITS, "control": "pace", "objective": "beta_vae", "optimiser": "adam"}
     found = race.run({**job, "learning_rate": 1e-3, "steps": 2, "seed": 0}, {}, few_digits(), "cpu")[0]
     assert {name for name in found if found[name] > 0} == set(PACE)
+
+
+def test_the_default_of_fit_is_the_optimiser_that_the_race_found_best():
+    """At every β on the digits against all others, on MNIST against Adam: by the β-VAE's best held-out loss."""
+    default = inspect.signature(training.fit).parameters["optimiser"].default
+    recorded = [row for row in experiments.load("race").rows.values() if row["job"]["data"] == "digits"]
+    best: dict[float, dict[str, float]] = {}
+    for optimiser in race.RATES:
+        for line in race.evaluate([row for row in recorded if row["job"]["optimiser"] == optimiser]):
+            if line["side"] == "beta_vae":
+                best.setdefault(line["beta"], {})[optimiser] = line["best"]
+    assert [min(there, key=there.__getitem__) for there in best.values()] == [default] * len(race.ON_DIGITS["betas"])
+    mnist = [
+        line
+        for line in experiments.load("mnist-objectives").table
+        if (line["objective"], line["activation"]) == ("beta_vae", "softplus")
+    ]
+    assert mnist_objectives.CORE["optimiser"] == default
+    assert all(line["loss"] < line["adam_loss"] for line in mnist) and len(mnist) == len(mnist_objectives.BETAS)
