@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
-from gradelib.classroom import Limits, Marked, Marker, sandbox_problem
+from gradelib.classroom import Limits, Marked, Marker, sandbox, sandbox_problem
 from gradelib.marker.exercise import Exercise, Mistake
 
 REASON = sandbox_problem()
@@ -113,6 +114,37 @@ def test_no_network(marker: Marker, benign: Path) -> None:
             "attempt('kernel', lambda: socket.socket(16))",
             "attempt('abstract', lambda: socket.socket(socket.AF_UNIX).connect('\\0gradelib-test') is None)",
         ) == "[]"  # fmt: skip
+
+
+# A program in the place of the fork server, without the filter of system calls (for which see `test_seccomp.py`).
+CONNECT = """
+import socket, sys
+sys.path += sys.argv[2:]
+from gradelib.classroom import isolation
+if {fork}: isolation.unshare_namespaces()
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 9).close()
+    print("reached")
+except OSError as error: print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("bubblewrap", "fork", "told"),
+    [(False, False, "reached"), (True, False, "ConnectionRefusedError"), (False, True, "OSError")],
+    ids=["neither", "bubblewrap", "fork"],
+)
+def test_bubblewrap_and_the_fork_each_keep_the_host_s_network_away(
+    monkeypatch: pytest.MonkeyPatch, bubblewrap: bool, fork: bool, told: str
+) -> None:
+    """The host listens at a port: each of the two namespaces alone suffices, and without both it can be reached."""
+    options = [option for option in sandbox._namespaces() if bubblewrap or option != "--unshare-net"]
+    monkeypatch.setattr(sandbox, "_namespaces", lambda: options)
+    monkeypatch.setattr(sandbox, "_START", CONNECT.format(fork=fork))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = sandbox._bubblewrap_command(server.getsockname()[1])
+        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert found.stdout.strip() == told, found.stderr
 
 
 # Time, memory, output, files, processes
