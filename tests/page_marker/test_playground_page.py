@@ -107,8 +107,15 @@ def test_a_finished_run_is_there_before_any_click(playground):
     assert "Diagonal: its axes are near those of W" in playground.text("[data-words]")
 
 
-@pytest.mark.parametrize("size", [(1300, 900), PHONE], ids=["wide", "narrow"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("size", "dark"),
+    [
+        pytest.param((1300, 900), False, id="wide"),
+        pytest.param(PHONE, True, id="narrow-dark"),
+        pytest.param((1300, 900), True, id="wide-dark", marks=pytest.mark.slow),
+        pytest.param(PHONE, False, id="narrow", marks=pytest.mark.slow),
+    ],
+)
 def test_it_fits_and_axe_finds_nothing(playground, size, dark):
     playground.open(width=size[0], height=size[1], dark=dark)
     assert horizontal_overflow(playground.browser)[1] == []
