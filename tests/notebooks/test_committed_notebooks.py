@@ -10,13 +10,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import small_book
 import yaml
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
 from book.extensions import chapter_sources
-from book.extensions.notebooks.builder import NotebookCheckBuilder
 from book.extensions.notebooks.export import export
 from book.extensions.notebooks.markdown import find_myst
 from book.extensions.notebooks.notebook import GLUED, MIME_TYPES, code_cells, read_notebook, set_up_cell
@@ -46,13 +44,7 @@ def test_there_are_chapters() -> None:
     assert CHAPTERS
 
 
-def test_every_notebook_is_in_step_with_its_source_and_with_the_built_book(built_book: Path) -> None:
-    done = small_book.build(ROOT, "--builder", "custom", "--custom-builder", NotebookCheckBuilder.name)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.slow
-def test_every_notebook_is_in_step_without_a_built_book() -> None:
+def test_every_notebook_is_in_step_with_its_source() -> None:
     assert export(ROOT, [], only_check=True)
 
 
