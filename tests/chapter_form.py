@@ -1,6 +1,6 @@
 """How much of a chapter a first reader reads: its prose, and the code that is open, read off its source.
 
-python tests/chapter_form.py        prints both for every chapter
+python -m tests.chapter_form        prints both for every chapter
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pytest
 from corpora import sampling
 from engines import KINDS, Engine
 from filelock import FileLock
+from order import place
 
 if TYPE_CHECKING:
     from benchmarks.browser import Browser
@@ -24,6 +25,12 @@ MARKS = dict.fromkeys(set(KINDS) - {"chromium"}, (pytest.mark.engines,))
 def pytest_configure(config: pytest.Config) -> None:
     sampling.whole = config.getoption("--whole-corpus")
     sampling.seed = config.getoption("--sample-seed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long; `make quick` has an order of its own."""
+    if not config.getoption("--within"):
+        items.sort(key=lambda item: place(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

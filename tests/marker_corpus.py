@@ -71,11 +71,11 @@ def solutions() -> Iterator[Case]:
 
 @cache
 def single_mutants() -> tuple[Case, ...]:
-    """Every mutant of every right answer."""
+    """Every mutant of every right answer; it comes from the rule that is its source."""
     return tuple(
-        Case(exercise.id, mutant.text, "single mutant")
+        Case(exercise.id, mutant.text, rule)
         for exercise in FORMULAS
-        for _, mutant in mutants(exercise.formula, exercise.inputs)
+        for rule, mutant in mutants(exercise.formula, exercise.inputs)
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from chapter_form import LEAST_OPTIONAL, MOST_OPTIONAL
 
 from book.extensions.site import site_url
 
@@ -45,6 +48,18 @@ def test_the_commands_of_make_exist():
     targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
     named = re.findall(r"(?:^|`)make ([a-z-]+)", text("README.md") + text("CONTRIBUTING.md"), re.MULTILINE)
     assert {"book", "test", "words", "notebooks"} <= set(named) <= targets
+
+
+def test_the_numbers_of_all_chapters_are_printed_by_the_command_that_is_named():
+    (module,) = re.findall(r"`\.venv/bin/python -m (tests\.\w+)`", text("CONTRIBUTING.md"))
+    done = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == len(list(ROOT.glob("book/[0-9][0-9]-*.md")))
+
+
+def test_the_share_that_may_be_optional_is_that_of_the_test():
+    least, most = re.search(r"\((\d+) % to (\d+) %\)", text("CONTRIBUTING.md")).groups()
+    assert (int(least) / 100, int(most) / 100) == (LEAST_OPTIONAL, MOST_OPTIONAL)
 
 
 def test_the_readme_links_to_the_published_book():

@@ -20,7 +20,7 @@ EXERCISES = [
         id="taylor-expectation",
         prompt=(
             "Expand f to second order around the mean h of q: f0 = f(h), gradient Jf and Hessian H at h. "
-            "What is E_q[f] when q has the covariance S?"
+            "What is E_q[f] to second order when q has the covariance S? Not every letter has to occur."
         ),
         inputs={"f0": "real", "Jf": "vector:d", "H": "sym:d", "S": "spd:d", "h": "vector:d"},
         answer="f0 + tr(H@S)/2",
@@ -39,7 +39,7 @@ EXERCISES = [
     ),
     Exercise(
         id="second-moment",
-        prompt="What is E_q ‖z‖² for q = N(h, S)?",
+        prompt="What is E_q ‖z‖² for q = N(h, S)? Use h and S.",
         inputs={"h": "vector:d", "S": "spd:d"},
         answer="norm2(h) + tr(S)",
         also_right=("tr(S + h@T(h))", "T(h)@h + sum(diag(S))", "sum(h**2 + diag(S))"),
@@ -55,7 +55,7 @@ EXERCISES = [
     ),
     Exercise(
         id="quadratic-expectation",
-        prompt="What is E_q[zᵀ H z] for q = N(h, S) and a symmetric H? No expansion is needed.",
+        prompt="What is E_q[zᵀ H z] for q = N(h, S) and a symmetric H? Use h, H and S. Nothing is approximated.",
         inputs={"h": "vector:d", "H": "sym:d", "S": "spd:d"},
         answer="T(h)@H@h + tr(H@S)",
         also_right=("tr(H@(S + h@T(h)))", "h@H@h + tr(S@H)", "sum(diag(H@S)) + T(H@h)@h"),
@@ -72,7 +72,7 @@ EXERCISES = [
         id="next-term",
         prompt=(
             "q = N(h, s²) has one latent, and f4 is the fourth derivative of f at h. To leading order in s, "
-            "how far is E_q[f] above its Taylor value f(h) + f''(h) s²/2?"
+            "how far is E_q[f] above its Taylor value f(h) + f''(h) s²/2? Use f4 and s."
         ),
         inputs={"f4": "real", "s": "pos"},
         answer="f4*s**4/8",
@@ -91,8 +91,9 @@ EXERCISES = [
     Exercise(
         id="pairs-needed",
         prompt=(
-            "f is a parabola in one latent, and q is Gaussian. How many pairs h ± u must be drawn until the relative "
-            "standard error of the estimated trace term is tau?"
+            "f is a parabola in one latent, and q is a Gaussian with the mean h. The trace term is estimated by the "
+            "average over independent pairs h ± u. How many pairs must be drawn until the standard error, relative to "
+            "the trace term, is tau?"
         ),
         inputs={"tau": "unit"},
         answer="2/tau**2",

@@ -20,7 +20,7 @@ EXERCISES = [
         id="gauss-newton",
         prompt=(
             "f(z) = log p(x; g(z)). J is the n × d Jacobian of g, H the n × n Hessian of log p in g. "
-            "Give the Hessian of f in z without the term that has second derivatives of g."
+            "Give the Hessian of f in z without the term that has second derivatives of g. Use J and H."
         ),
         inputs={"J": "matrix:n,d", "H": "negdiag:n"},
         answer="T(J)@H@J",
@@ -41,7 +41,7 @@ EXERCISES = [
     ),
     Exercise(
         id="hess-gauss",
-        prompt="Give the Hessian of log N(x; g, s² I_n) in g.",
+        prompt="Give the Hessian of log N(x; g, s² I_n) in g. Use s and I_n.",
         inputs={"s": "pos", "n": "dim:n", "I_n": "eye:n"},
         answer="-I_n/s**2",
         also_right=("-inv(s**2*I_n)", "-s**-2*I_n", "-1/(s*s)*I_n"),
@@ -58,7 +58,7 @@ EXERCISES = [
     ),
     Exercise(
         id="hess-bern",
-        prompt="Give the second derivative of x log g + (1 − x) log(1 − g) in the mean g, for 0 < g < 1.",
+        prompt="Give the second derivative of x log g + (1 − x) log(1 − g) in the mean g, for 0 < g < 1. Use x and g.",
         inputs={"x": "unit", "g": "unit"},
         answer="-x/g**2 - (1 - x)/(1 - g)**2",
         also_right=(
@@ -78,7 +78,10 @@ EXERCISES = [
     ),
     Exercise(
         id="hess-bern-logit",
-        prompt=("Give the second derivative of x log σ(a) + (1 − x) log(1 − σ(a)) in the logit a. Write σ with exp."),
+        prompt=(
+            "Give the second derivative of x log σ(a) + (1 − x) log(1 − σ(a)) in the logit a, with "
+            "σ(a) = 1/(1 + exp(−a)). Use a, x and exp."
+        ),
         inputs={"x": "unit", "a": "real"},
         answer="-exp(a)/(1 + exp(a))**2",
         also_right=(
@@ -99,7 +102,7 @@ EXERCISES = [
     Exercise(
         id="frobenius",
         prompt=(
-            "−tr(JᵀHJ S) is the squared Frobenius norm of one matrix. Write it with R = (−H)^½ and Q = S^½ "
+            "−tr(JᵀHJ S) is the squared Frobenius norm of one matrix. Write this number with J, R = (−H)^½ and Q = S^½ "
             "(or give any formula with the same value)."
         ),
         inputs={"J": "matrix:n,d", "H": "negdiag:n", "S": "spd:d", "R": "sqrtneg:H", "Q": "sqrt:S"},
@@ -169,7 +172,7 @@ EXERCISES = [
         id="exact-curvature",
         prompt=(
             "One latent, two pixels: g(z) = (w z, c z²/2), noise N(0, I), x = (0, r). Give the exact second derivative "
-            "of log p(x | z) in z at z = 0."
+            "of log p(x | z) in z at z = 0. Use w, c and r."
         ),
         inputs={"w": "real", "c": "real", "r": "real"},
         answer="c*r - w**2",

@@ -90,7 +90,10 @@ EXERCISES = [
     ),
     Exercise(
         id="opt-var-1d",
-        prompt="One latent, one pixel, a linear decoder g = w z and unit noise: which variance of q is best?",
+        prompt=(
+            "One latent, one pixel, a linear decoder g = w z and Gaussian noise of variance 1. Which variance of q is "
+            "best for the β-VAE at the price beta? Use w and beta."
+        ),
         inputs={"w": "real", "beta": "pos"},
         answer="beta/(beta + w**2)",
         also_right=("1/(1 + w**2/beta)", "1 - w**2/(w**2 + beta)", "(1 + w*w/beta)**-1"),

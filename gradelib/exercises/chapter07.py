@@ -144,7 +144,7 @@ EXERCISES = [
         id="what-training-leaves",
         prompt=(
             "A VAE with a block-diagonal posterior and a non-linear decoder is trained until nothing changes any more. "
-            "What is then true of P(x) = I − JᵀHJ/β, and why?"
+            "Let P(x) = I − JᵀHJ/β, with the decoder's Jacobian J at the code of x. What is then true of P(x), and why?"
         ),
         inputs={},
         choice=Choice(
@@ -185,15 +185,17 @@ EXERCISES = [
     Exercise(
         id="axes-or-shape",
         prompt=(
-            "A decoder trained with a block posterior owes little between its blocks. The same network trained with a "
-            "full posterior owes much. Do the two have surfaces of pictures that differ in shape, or only other axes? "
+            "What a decoder owes is the price, in nats, that a posterior with blocks would charge it for. One decoder "
+            "was trained with a posterior with blocks, and owes little. The same network, trained with a full "
+            "posterior, owes much. Do the two have surfaces of pictures that differ in shape, or only other axes? "
             "Which comparison can tell, and why?"
         ),
         inputs={},
         choice=Choice(
             options={
                 "best rotation": (
-                    "What both owe after the latents of each are turned by the best single rotation for all images."
+                    "What both owe after the latents of each are turned by the one rotation that is best for all its "
+                    "images together."
                 ),
                 "more seeds": "What both owe as they were trained, on average over many seeds.",
                 "inside": "The mean cosines of the columns inside the blocks of both.",

@@ -29,8 +29,8 @@ EXERCISES = [
     Exercise(
         id="regulariser",
         prompt=(
-            "With unit Gaussian noise, put the optimal S back into the loss. Which term in J and beta appears, "
-            "to be minimised? Leave constants out."
+            "With unit Gaussian noise, put the best covariance S = (I + JᵀJ/β)⁻¹ into the β-VAE's second-order loss. "
+            "Beside −log p(x|h) and (β/2)‖h‖² one term is left, to be minimised. Give it in terms of J and beta."
         ),
         inputs={"J": "matrix:n,d", "beta": "pos", "I_d": "eye:d", "I_n": "eye:n"},
         answer="beta/2*logdet(I_d + T(J)@J/beta)",

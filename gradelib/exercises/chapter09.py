@@ -97,9 +97,11 @@ EXERCISES = [
     Exercise(
         id="pass-count",
         prompt=(
-            "One pass through the decoder costs r times one pass through the encoder. For each example in a share f of "
-            "the batch the regulariser takes k columns; for the others it takes none. How many times as dear as a "
-            "β-VAE step is such a step? Count three passes for whatever goes through a network, and neglect all else."
+            "A β-VAE step sends each example once through the encoder and once through the decoder. One pass through "
+            "the decoder costs r times one through the encoder. Now, for each example in a share f of the batch, k "
+            "columns of the Jacobian go through the decoder too, and each costs what the example costs; for the others "
+            "there are none. How many times as dear as a β-VAE step is such a step? "
+            "Count three passes for whatever goes through a network, and neglect all else."
         ),
         inputs={"r": "pos", "k": "pos", "f": "unit"},
         answer="(1 + r*(1 + k*f))/(1 + r)",

@@ -36,7 +36,7 @@ def width_of_q(
     @style()
     def draw(s: float) -> Picture:
         true, taylor = float(average(s)), float(value + 0.5 * second * s**2)
-        figure, panel = axes(width=5.4, height=4.3)
+        figure, panel = axes(width=4.4, height=4.3)
         near = h + s * torch.linspace(-4, 4, 41)
         density = low + 0.7 * torch.exp(-0.5 * ((near - h) / s) ** 2)
         panel.fill_between(near, low, density, color=COLOURS["faint"], linewidth=0, label="$q$")
@@ -48,7 +48,7 @@ def width_of_q(
         panel.plot(across, [taylor, taylor], color=COLOURS["full"], linewidth=1)
         panel.plot([h], [taylor], **look("full", linestyle="", label=f"Taylor value {taylor:.3f}"))
         panel.set(xlim=(h - reach, h + reach), ylim=(low, high), xlabel="$z$", ylabel=r"$\log p(x|z)$")
-        figure.legend(loc="outside upper center", ncols=3)
+        figure.legend(loc="outside upper center", ncols=2)
         below = " That is below the lowest value that f has." if taylor < lowest else ""
         return Picture(
             figure,
@@ -67,11 +67,12 @@ def error_against_width(widths: Tensor, errors: Mapping[str, Tensor]) -> Picture
     `widths` (k) are the standard deviations of q, and `errors` maps the name of a method to relative errors (k): first
     quadrature, then the Monte Carlo methods. Both axes are logarithmic.
     """
-    figure, panel = axes(width=5.2, height=3.6)
+    figure, panel = axes(width=4.4, height=3.6)
     for (name, error), meaning in zip(errors.items(), ("full", "learned", "other"), strict=False):
         shown = look(meaning, label=name)
         panel.plot(widths, error.abs(), **shown | {"linestyle": shown["linestyle"] or "--"})
     panel.set(xscale="log", yscale="log", xlabel=r"standard deviation $s$ of $q$", ylabel="error / trace term")
+    panel.minorticks_off()
     panel.legend()
     ends = "; ".join(
         f"{name} from {float(error[0].abs()):.1g} to {float(error[-1].abs()):.1g}" for name, error in errors.items()

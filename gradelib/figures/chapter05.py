@@ -1,9 +1,9 @@
-"""Figures of chapter 5: the exact Hessian of log p(x | z) beside JᵀHJ, and the curvature of a Bernoulli pixel."""
+"""Figures and table of chapter 5: the Hessian of log p(x | z) beside JᵀHJ, and the curvature of a Bernoulli pixel."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
+from gradelib.figures.tables import with_error
 from gradelib.likelihoods import Bernoulli
 
 _REACH = 1.9  # how far z goes to either side of the code
@@ -24,7 +25,7 @@ def residual_picture(r: float) -> Picture:
     every r. Bars show one standard deviation of the best Gaussian around 0 for the β-VAE's own loss, and of those that
     the two parabolas ask for.
     """
-    figure, (pixels, curve) = axes(1, 2, width=6.6, height=3.6)
+    figure, (pixels, curve) = axes(2, 1, width=4.4, height=6.2)
     z = np.linspace(-_REACH, _REACH, 35)
     pixels.plot(z, z**2 / 2, **look("formula"))
     circle = np.linspace(0, 2 * np.pi, 41)
@@ -89,7 +90,7 @@ def _bar(panel: Axes, variance: float, height: float, **drawn: Any) -> None:
 @style()
 def bernoulli_curvature(values: Sequence[float]) -> Picture:
     """|H| of one Bernoulli pixel against its mean m: in the mean for each value x in `values`, and in the logit."""
-    figure, panel = axes(width=5.4, height=3.4)
+    figure, panel = axes(width=4.4, height=3.8)
     m = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)[:, None]
     panel.axhspan(0.9, 1.1, color=COLOURS["faint"], linewidth=0)
     near = {}
@@ -100,7 +101,8 @@ def bernoulli_curvature(values: Sequence[float]) -> Picture:
         panel.plot(m, size, color=COLOURS["full"], linestyle=line, label=f"mean, $x$ = {value:g}")
     panel.plot(m, m * (1 - m), color=COLOURS["other"], label="logit, any $x$")
     panel.set(yscale="log", xlim=(0, 1), ylim=(0.03, 100), xlabel="mean $m$ of the pixel", ylabel="$|H|$")
-    figure.legend(loc="outside right center")
+    panel.minorticks_off()
+    figure.legend(loc="outside upper center", ncols=2)
     words = "; ".join(f"for x = {value:g} at {share:.0%} of the means" for value, share in near.items())
     return Picture(
         figure,
@@ -108,3 +110,16 @@ def bernoulli_curvature(values: Sequence[float]) -> Picture:
         f"10 per cent around 1. The curves of the mean form reach the band {words}. The curve of the logit form is "
         "an arch that stays at a quarter or less.",
     )
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the second-order loss with JᵀHJ leaves out, a line for each row of `digits-long` or `learned-covariance`."""
+    lines = ["data    decoder   family     β  steps  signed        in size  no optimum  exact − G.–N."]
+    for row in rows:
+        exact = with_error(row, "exact_less_formula", ".4f") if "exact_less_formula" in row else "–"
+        lines.append(
+            f"{row.get('data', 'digits'):6}  {row['activation']:8}  {row.get('family', 'diag.'):6} {row['beta']:5} "
+            f"{row['steps']:6}  {with_error(row, 'taylor_signed', '.1%'):14} {row['taylor_absolute']:5.0%}  "
+            f"{row['indefinite']:10.1%}  {exact}"
+        )
+    return "\n".join(lines)

@@ -1,14 +1,16 @@
-"""Figures of chapter 6: learned covariances beside those of the formula."""
+"""Figures and tables of chapter 6: learned covariances beside those of the formula."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gradelib import geometry
 from gradelib.figures import COLOURS, Picture, axes, ellipse, look, style
+from gradelib.figures.tables import with_error
 from gradelib.likelihoods import Likelihood
 from gradelib.networks import VAE
 from gradelib.posteriors import optimal_covariance, project
@@ -20,7 +22,7 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
 
     `pairs` maps a family to its learned and its predicted covariances, both (examples, d, d).
     """
-    figure, panels = axes(1, len(pairs), width=3.3 * len(pairs), height=3.4, sharex=True, sharey=True, squeeze=False)
+    figure, panels = axes(1, len(pairs), width=2.4 * len(pairs), height=2.8, sharex=True, sharey=True, squeeze=False)
     off = {}
     for panel, (family, covariances) in zip(panels[0], pairs.items(), strict=True):
         learned, formula = (S.detach().diagonal(dim1=-2, dim2=-1).flatten().cpu() for S in covariances)
@@ -28,7 +30,8 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
         panel.plot(formula, learned, **look(family, linestyle="", markersize=2, alpha=0.35, rasterized=True))
         panel.axline((1, 1), (2, 2), **look("formula", linewidth=1))
         panel.set(xscale="log", yscale="log", aspect="equal", title=f"{family} posterior")
-        panel.set_xlabel(r"variance by the formula, $\Sigma^\star_{ii}$")
+        panel.minorticks_off()
+        panel.set_xlabel(r"by the formula, $\Sigma^\star_{ii}$")
     panels[0][0].set_ylabel(r"learned variance, $\Sigma_{ii}$")
     words = " and ".join(f"by {share:.0%} for the {family} posterior" for family, share in off.items())
     return Picture(
@@ -46,7 +49,7 @@ def posterior_slice(
     The two latents are those with the largest |(JᵀHJ)_ij|; the others stay where the encoder put them. The picture
     shows the full, the diagonal and the isotropic optimum at one standard deviation. Behind them stands what they
     approximate: contours of log p(x|z)/β + log p(z) less its tangent plane at the code, ½ and 2 nats below the code.
-    Beside them stands what the two restrictions cost in nats, against β.
+    Below them stands what the two restrictions cost in nats, against β.
     """
     h, hessian = _hessian_at_code(model, x, likelihood)
     i, j = divmod(int(hessian.triu(1).abs().argmax()), len(h))
@@ -62,7 +65,7 @@ def posterior_slice(
 
     @style()
     def draw(beta: float) -> Picture:
-        figure, (panel, costs) = axes(1, 2, width=6.8, height=4.3, width_ratios=(1.45, 1))
+        figure, (panel, costs) = axes(2, 1, width=4.4, height=7.0, height_ratios=(1.6, 1))
         exact = {"levels": [-2, -0.5], "colors": COLOURS["muted"], "linewidths": [0.7, 1.2]}
         panel.contour(steps, steps, log_likelihood / beta + log_prior, negative_linestyles="solid", **exact)
         ellipse(panel, (0, 0), torch.eye(2), "other", edgecolor=COLOURS["muted"], linestyle=":", linewidth=1)
@@ -79,7 +82,8 @@ def posterior_slice(
         for family, curve in curves.items():
             costs.plot(betas, curve, **look(family, marker=""))
             costs.plot([beta], [prices[family]], **look(family, linestyle="", markersize=7))
-        costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="price of the restriction, nats")
+        costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="price, nats")
+        costs.minorticks_off()
         figure.legend(loc="outside upper center", ncols=3, title=f"β = {beta:g}")
         spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
         words = f"Ellipses of one standard deviation around the code, with half axes: {spread}."
@@ -94,6 +98,32 @@ def price(hessian: Tensor, beta: float, family: str) -> float:
     """What the best Σ of a family costs against the best of all, β/2 (log |Π(P)| − log |P|) in nats; P from (d, d)."""
     P = torch.eye(len(hessian), dtype=hessian.dtype) - hessian / beta
     return float(beta / 2 * (torch.logdet(project(P, family)) - torch.logdet(P)))
+
+
+def table_by_family(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each row of `learned-covariance`: the ratios of the variances, the eigenvalues, and both losses."""
+    sides = "ratio 10–50–90 %   over 10 %    eigenvalues"
+    lines = [f"data   decoder   family      β  steps   {sides}    β KL   learned − formula"]
+    for row in rows:
+        ratio = "–".join(f"{part:.2f}" for part in row["variance_ratio"])
+        off = f"{row['off']:.0%}" if ratio else ""
+        lines.append(
+            f"{row['data']:6} {row['activation']:8}  {row['family']:8} {row['beta']:4} {row['steps']:6}  {ratio:>17}  "
+            f"{off:>10}  {row['smallest'][1]:6.2f} to {row['largest'][1]:.2f}  {row['kl']:6.3f}  "
+            f"{with_error(row, 'learned_less_formula', '.4f'):>18}"
+        )
+    return "\n".join(lines)
+
+
+def table_by_length(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each row of `digits-long` with a diagonal Σ: how far it is off the formula, and in nats."""
+    lines = ["decoder      β  steps  resolved  over 10 % off   β KL   learned − formula"]
+    for row in rows:
+        lines.append(
+            f"{row['activation']:8}  {row['beta']:4} {row['steps']:6} {row['resolved']:9.1f}  {row['off']:13.0%}  "
+            f"{row['kl']:5.3f}  {with_error(row, 'learned_less_formula', '.4f'):>18}"
+        )
+    return "\n".join(lines)
 
 
 @torch.no_grad()

@@ -96,8 +96,8 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
     settings = sorted({(line["beta"], line["latents"], line["block"]) for line in table})
     if not settings:
         raise ValueError("There is nothing to draw: the table has no rows.")
-    rows = -(-len(settings) // 2)
-    figure, panels = axes(rows, 2, width=7, height=0.5 + 1.75 * rows, squeeze=False, sharex=True, sharey=True)
+    rows = len(settings)  # one below the other, so that the letters stay large on a phone
+    figure, panels = axes(rows, 1, width=4.6, height=0.9 + 1.3 * rows, squeeze=False, sharex=True)
     told = []
     for panel, setting in zip(panels.flat, settings, strict=False):
         lines = {line["model"]: line for line in table if (line["beta"], line["latents"], line["block"]) == setting}
@@ -106,16 +106,13 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
                 _line(panel, place, lines[model])
         panel.set(title="β = {:g}, d = {}, b = {}".format(*setting), yticks=range(len(names)))
         panel.set_yticklabels(list(names.values()))
+        panel.set_ylim(len(names) - 0.5, -0.5)
         panel.grid(axis="x")
         told.append("β = {:g}, d = {}: ".format(*setting[:2]) + ", ".join(_told(names, lines)))
-    for panel in panels.flat[len(settings) :]:
-        panel.set_visible(False)
-    panels[0, 0].set_ylim(len(names) - 0.5, -0.5)
     panels[0, 0].set_xlim(left=0)
-    for panel in panels[-1]:
-        panel.set_xlabel("nats between blocks")
+    panels[-1, 0].set_xlabel("nats between blocks")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=1)
     return Picture(
         figure,
         alt="Nats that decoders owe between blocks, as trained, with their latents turned at random, and after the "

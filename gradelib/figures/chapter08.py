@@ -11,7 +11,7 @@ from torch import Tensor
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
 # Of the panels, whatever their ticks say: where β/k² is the same the curves are too, and the frames share them.
-_PLACES = {"left": 0.09, "right": 0.985, "bottom": 0.17, "top": 0.87, "wspace": 0.25}
+_PLACES = {"left": 0.14, "right": 0.975, "bottom": 0.085, "top": 0.94, "hspace": 0.42}
 
 
 def charge(sigma: Tensor, beta: float) -> Tensor:
@@ -37,18 +37,18 @@ def per_singular_value(sigma: Tensor) -> Callable[..., Picture]:
     def draw(beta: float, k: float = 1.0) -> Picture:
         top, marks = 1.15 * k * float(sigma.max()), k * sigma
         grid = torch.linspace(0, top, 161, dtype=sigma.dtype)
-        figure, (left, right) = axes(1, 2, width=7, height=3, gridspec_kw=_PLACES)
+        figure, (above, below) = axes(2, 1, width=4.6, height=5.6, gridspec_kw=_PLACES)
         figure.set_layout_engine("none")
-        _panel(left, grid, grid.square() / 2, charge(grid, beta), (marks, charge(marks, beta)))
-        _panel(right, grid, grid, pull(grid, beta), (marks, pull(marks, beta)))
-        left.set(
+        _panel(above, grid, grid.square() / 2, charge(grid, beta), (marks, charge(marks, beta)))
+        _panel(below, grid, grid, pull(grid, beta), (marks, pull(marks, beta)))
+        above.set(
             ylabel="charge, nats", ylim=(0, 0.42 * top**2), title=r"charge $\frac{\beta}{2}\log(1+\sigma^2/\beta)$"
         )
-        right.set(ylabel="pull, nats per unit of σ", ylim=(0, top), title=r"pull $\beta\sigma/(\beta+\sigma^2)$")
-        for panel in (left, right):
+        below.set(ylabel="pull, nats per unit of σ", ylim=(0, top), title=r"pull $\beta\sigma/(\beta+\sigma^2)$")
+        for panel in (above, below):
             panel.axvline(min(beta**0.5, 2 * top), color=COLOURS["faint"], linewidth=1, zorder=0)
             panel.set(xlabel="singular value σ", xlim=(0, top))
-        left.legend(loc="upper left")
+        above.legend(loc="upper left")
         return Picture(figure, alt=_words(marks, beta))
 
     return draw

@@ -62,19 +62,19 @@ def trade_off(charges: Tensor, noise: Mapping[str | float, float]) -> Callable[[
 
     @style()
     def draw(columns: float) -> Picture:
-        figure, (left, right) = axes(1, 2, width=7, height=3.1)
-        spreads = _histograms(left, charges, columns, bins)
-        left.axvline(truth, color=COLOURS["muted"], linewidth=1, linestyle=":")
-        left.set(xlabel="estimate, nats", ylabel="share of the draws", xlim=(bins[0], bins[-1]), ylim=(0, 1.05))
-        left.set_title("the regulariser of one batch")
-        left.legend(loc="upper right", fontsize="small")
+        figure, (above, below) = axes(2, 1, width=4.6, height=6)
+        spreads = _histograms(above, charges, columns, bins)
+        above.axvline(truth, color=COLOURS["muted"], linewidth=1, linestyle=":")
+        above.set(xlabel="estimate, nats", ylabel="share of the draws", xlim=(bins[0], bins[-1]), ylim=(0, 1.05))
+        above.set_title("the regulariser of one batch")
+        above.legend(loc="upper right", fontsize="small")
         level = _level(noise, columns, d)
-        _curves(right, noise, d)
+        _curves(below, noise, d)
         if level:
-            right.plot([cost(columns)], [level], marker="o", markersize=11, fillstyle="none", color=COLOURS["ink"])
+            below.plot([cost(columns)], [level], marker="o", markersize=11, fillstyle="none", color=COLOURS["ink"])
         else:
-            right.axvline(cost(columns), color=COLOURS["ink"], linewidth=1)
-        right.legend(loc="upper right", fontsize="small")
+            below.axvline(cost(columns), color=COLOURS["ink"], linewidth=1)
+        below.legend(loc="upper right", fontsize="small")
         return Picture(figure, alt=_words(columns, d, spreads, level, truth))
 
     return draw

@@ -68,7 +68,7 @@ def gaps_over_steps(gaps: Mapping[float, Curves]) -> Picture:
     if not gaps:
         raise ValueError("There is no β to draw a gap for.")
     with style():
-        figure, panels = axes(1, len(gaps), width=7, height=3, sharey=True, squeeze=False)
+        figure, panels = axes(1, len(gaps), width=5.6, height=3, sharey=True, squeeze=False)
         for panel, (beta, curves) in zip(panels[0], gaps.items(), strict=True):
             for name, found in curves.items():
                 _curve(panel, name, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from gradelib import evaluation
+from gradelib.experiments.experiment import standard_error
 from gradelib.figures import Picture, axes, look, style
 from gradelib.networks import VAE
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gradelib.experiments import Recorded
 
 Row = Mapping[str, Any]
+Column = str | tuple[str, str]
 PAIR = {"beta_vae": "β-VAE", "grae": "GRAE≈"}
 COMPARED = {  # what `mnist-samples` compares with the β-VAE, and the look of its line
     "grae": ("GRAE≈", "full"),
@@ -55,13 +57,13 @@ def grids(pictures: Mapping[str, Mapping[float, Tensor]], image_shape: Sequence[
     )
 
 
-def recorded_pictures(recorded: Recorded) -> dict[float, dict[str, Tensor]]:
-    """The samples that `mnist-samples` or `images-64` holds, from 0 to 1, (count, n) by β and by objective."""
+def recorded_pictures(recorded: Recorded, count: int | None = None) -> dict[float, dict[str, Tensor]]:
+    """The first `count` samples (or all) that an experiment holds, from 0 to 1, (count, n) by β and by objective."""
     found: dict[float, dict[str, Tensor]] = {}
     for key, row in recorded.rows.items():
         for kind, name in PAIR.items():
             if (pictures := recorded.arrays.get(f"{key} pictures_{kind}")) is not None:
-                found.setdefault(row["job"]["beta"], {})[name] = torch.tensor(pictures)
+                found.setdefault(row["job"]["beta"], {})[name] = torch.tensor(pictures[:count])
     return found
 
 
@@ -75,57 +77,87 @@ def recorded_row(
     return grids({name: {beta: pictures[beta][name] for beta in there} for name in PAIR.values()}, image_shape, 1.0)
 
 
-def recorded_table(table: Sequence[Row], columns: Mapping[str, str], digits: int = 2) -> str:
-    """A line for each β and length: how many seeds, and of each column the mean over them with its standard error.
+def recorded_rows(recorded: Recorded) -> str:
+    """How many rows there are, how many of them diverged, and the seeds of each β and length."""
+    there, diverged = len(recorded.rows), sum(row["state"] != "done" for row in recorded.rows.values())
+    seeds: dict[tuple[float, int], set[int]] = {}
+    for job in (row["job"] for row in _done(recorded)):
+        seeds.setdefault((job["beta"], job["steps"]), set()).add(job["seed"])
+    lines = [f"{there} of {there + len(recorded.missing)} rows are recorded"]
+    if diverged:
+        lines[0] += f", {diverged} of them of a training that diverged"
+    by_length: dict[int, list[str]] = {}
+    for (beta, steps), found in sorted(seeds.items()):
+        by_length.setdefault(steps, []).append(f"β = {beta:g}: {', '.join(map(str, sorted(found)))}")
+    return "\n".join([*lines, *(f"{steps} steps, seeds at {'; '.join(told)}" for steps, told in by_length.items())])
 
-    `columns` maps a heading to the name of a number in the lines of `table`. What is not recorded is a dash.
+
+def recorded_table(
+    recorded: Recorded, columns: Mapping[str, Column], *, steps: Sequence[int] | None = None, digits: int = 2
+) -> str:
+    """A line for each β and length: the seeds, and of each column the mean over them with its standard error.
+
+    `columns` maps a heading to the name of a number, or to two names: then it is the mean of the first less the second,
+    seed by seed. Where the columns have different numbers of seeds, the line gives the fewest and the most. What is not
+    recorded is a dash, and one seed has no error. Only these `steps` are shown, or all.
     """
-    if not table:
+    found = _values(recorded, columns, steps)
+    if not found:
         return "no row is recorded yet"
-    lines = ["    β  steps  seeds" + "".join(f"{heading:>15}" for heading in columns)]
-    for line in table:
-        cells = [_with_error(line.get(name), line.get(f"{name}_error"), digits) for name in columns.values()]
-        where = f"{line['beta']:5}  {line['steps']:5}  {line['seeds']:5}"
-        lines.append(where + "".join(f"{cell:>15}" for cell in cells))
+    width = max(15, 1 + max(map(len, columns)))
+    lines = ["    β  steps  seeds" + "".join(f"{heading:>{width}}" for heading in columns)]
+    for (beta, length), cells in found.items():
+        counts = sorted({len(values) for values in cells.values()})
+        seeds = "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        told = [_with_error(cells.get(heading, ()), digits) for heading in columns]
+        lines.append(f"{beta:5}  {length:5}  {seeds:>5}" + "".join(f"{cell:>{width}}" for cell in told))
     return "\n".join(lines)
 
 
-def paired(recorded: Recorded, first: str, second: str, name: str, steps: int) -> list[Row]:
-    """For each β the mean over seeds of `first` less `second` within a seed, under `name`, with its standard error."""
-    found: dict[float, list[float]] = {}
-    for row in recorded.rows.values():
-        numbers = row["numbers"] if row["state"] == "done" and row["job"]["steps"] == steps else {}
-        if first in numbers and second in numbers:
-            found.setdefault(row["job"]["beta"], []).append(numbers[first] - numbers[second])
-    table: list[Row] = []
-    for beta, values in sorted(found.items()):
-        error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
-        table.append({"beta": beta, "steps": steps, "seeds": len(values), name: fmean(values), f"{name}_error": error})
-    return table
+def _done(recorded: Recorded) -> list[Row]:
+    return [row for row in recorded.rows.values() if row["state"] == "done"]
 
 
-def _with_error(value: float | None, error: float | None, digits: int) -> str:
-    if value is None:
+def _values(
+    recorded: Recorded, columns: Mapping[str, Column], steps: Sequence[int] | None
+) -> dict[tuple[float, int], dict[str, list[float]]]:
+    """The values of the seeds that have them, by β and length and by heading; nothing is there without a value."""
+    found: dict[tuple[float, int], dict[str, list[float]]] = {}
+    for row in sorted(_done(recorded), key=lambda row: (row["job"]["beta"], row["job"]["steps"], row["job"]["seed"])):
+        where, numbers = (row["job"]["beta"], row["job"]["steps"]), row["numbers"]
+        for heading, column in columns.items():
+            first, *second = (column,) if isinstance(column, str) else column
+            if all(name in numbers for name in (first, *second)) and (steps is None or where[1] in steps):
+                value = numbers[first] - sum(numbers[name] for name in second)
+                found.setdefault(where, {}).setdefault(heading, []).append(value)
+    return found
+
+
+def _with_error(values: Sequence[float], digits: int) -> str:
+    if not values:
         return "–"
-    return f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+    error = standard_error(values)
+    return f"{fmean(values):.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
 @style()
-def recorded_likeness(table: Sequence[Row]) -> Picture | None:
-    """How unlike the β-VAE the other models of `table` are, against β, with standard errors; None for an empty one."""
-    if not table:
+def recorded_likeness(recorded: Recorded, steps: int) -> Picture | None:
+    """How unlike the β-VAE the other models are, against β, with standard errors; None where no row is recorded."""
+    columns = {name: f"unlike_{kind}" for kind, (name, _) in COMPARED.items()}
+    found = _values(recorded, columns, [steps])
+    if not found:
         return None
     figure, panel = axes(width=6, height=3.4)
     words = []
-    for kind, (name, meaning) in COMPARED.items():
-        there = [line for line in table if f"unlike_{kind}" in line]
-        if there:
-            betas, values = [line["beta"] for line in there], [line[f"unlike_{kind}"] for line in there]
-            errors = [line[f"unlike_{kind}_error"] or 0.0 for line in there]
-            panel.errorbar(betas, values, yerr=errors, label=name, **look(meaning, capsize=2))
-            words.append(f"{name} {values[0]:.2f} at β = {betas[0]:g} and {values[-1]:.2f} at {betas[-1]:g}")
+    for name, meaning in COMPARED.values():
+        if of_beta := {beta: cells[name] for (beta, _), cells in found.items() if name in cells}:
+            betas, means = list(of_beta), [fmean(values) for values in of_beta.values()]
+            errors = [standard_error(values) or 0.0 for values in of_beta.values()]
+            panel.errorbar(betas, means, yerr=errors, label=name, **look(meaning, capsize=2))
+            ends = dict.fromkeys((0, len(betas) - 1))
+            words.append(f"{name} " + " and ".join(f"{means[end]:.2f} at β = {betas[end]:g}" for end in ends))
     panel.set(xlabel="β", ylabel="unlikeness to the β-VAE", xscale="log", ylim=(0, None))
-    ticks = [line["beta"] for line in table]
+    ticks = [beta for beta, _ in found]
     panel.set_xticks(ticks, [f"{beta:g}" for beta in ticks])
     panel.minorticks_off()
     panel.legend(ncols=2, fontsize="small")

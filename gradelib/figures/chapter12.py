@@ -45,26 +45,26 @@ def kept_and_turned(variances: Tensor, latents: int) -> Callable[[float], Pictur
     if not 2 <= latents <= len(variances):
         raise ValueError(f"Between 2 and {len(variances)} latents can be marked, not {latents}.")
     top = 1.1 * float(variances[0])
-    grid = torch.linspace(top / 400, top, 200, dtype=variances.dtype)
-    degrees = torch.linspace(0, 90, 91, dtype=variances.dtype)
+    grid = torch.linspace(top / 400, top, 100, dtype=variances.dtype)
+    degrees = torch.linspace(0, 90, 61, dtype=variances.dtype)
     pair = variances[[0, latents - 1]]
     strengths = torch.linspace(float(pair[1]), float(pair[0]), 50).tolist()  # the dearest turn is among these
     highest = max(float(turn_cost(pair, degrees, beta).max()) for beta in strengths)
 
     @style()
     def draw(beta: float) -> Picture:
-        figure, (left, right) = axes(1, 2, width=7, height=3)
+        figure, (upper, lower) = axes(2, 1, width=5, height=5.6)
         marked = variances[:latents]
         for name, kept in KEPT.items():
-            left.plot(grid, kept(grid, beta), label=name, **_LOOKS[name])
-            left.plot(marked, kept(marked, beta), **_LOOKS[name] | {"linestyle": "", "marker": "o", "markersize": 3.5})
-        left.set(xlabel="variance λ of the data", ylabel="share that is kept", xlim=(0, top), ylim=(0, 1.02))
-        left.legend(loc="lower right", fontsize="small", bbox_to_anchor=(1, 0.02))
-        right.plot(degrees, turn_cost(pair, degrees, beta), **look("diagonal", marker="", label="GRAE≈"))
-        right.plot(degrees, 0 * degrees, **look("full", marker="", label="the others"))
-        right.set(xlabel="turn of the codes, degrees", ylabel="price, nats", xlim=(0, 90), xticks=(0, 45, 90))
-        right.set(ylim=(-0.05 * highest, 1.3 * highest))
-        right.legend(loc="upper right", fontsize="small")
+            upper.plot(grid, kept(grid, beta), label=name, **_LOOKS[name])
+            upper.plot(marked, kept(marked, beta), **_LOOKS[name] | {"linestyle": "", "marker": "o", "markersize": 3.5})
+        upper.set(xlabel="variance λ of the data", ylabel="share that is kept", xlim=(0, top), ylim=(0, 1.02))
+        upper.legend(loc="lower right", fontsize="small", bbox_to_anchor=(1, 0.02))
+        lower.plot(degrees, turn_cost(pair, degrees, beta), **look("diagonal", marker="", label="GRAE≈"))
+        lower.plot(degrees, 0 * degrees, **look("full", marker="", label="the others"))
+        lower.set(xlabel="turn of the codes, degrees", ylabel="price, nats", xlim=(0, 90), xticks=(0, 45, 90))
+        lower.set(ylim=(-0.05 * highest, 1.3 * highest))
+        lower.legend(loc="upper right", fontsize="small")
         return Picture(figure, alt=_words(marked, pair, beta))
 
     return draw
@@ -75,9 +75,9 @@ def _words(marked: Tensor, pair: Tensor, beta: float) -> str:
     shares = ", ".join(f"{name} {float(kept(marked[:1], beta)):.0%}" for name, kept in KEPT.items())
     cost = float(turn_cost(pair, torch.tensor([45.0], dtype=pair.dtype), beta))
     return (
-        f"Left: the kept share rises with the variance of a direction. Of the strongest is kept: {shares}. β-VAE and "
+        f"Above: the kept share rises with the variance of a direction. Of the strongest is kept: {shares}. β-VAE and "
         f"RAE drop what has less variance than β = {beta:g} and keep {used} of {len(marked)}; denoising drops nothing. "
-        f"Right: a turn of the codes is free for all but GRAE≈, which pays {_rounded(cost)} nats for 45 degrees."
+        f"Below: a turn of the codes is free for all but GRAE≈, which pays {_rounded(cost)} nats for 45 degrees."
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
 from gradelib.classroom import Limits, Marked, Marker, budget, sandbox_problem
+from gradelib.marker import guard
 
 STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
 
@@ -128,10 +129,13 @@ def test_an_endless_cell_is_interrupted_and_what_follows_is_run(marker: Marker, 
     assert found.problem == "Code cell 2 was still running after 1 seconds of computing; it was interrupted."
 
 
-def test_a_cell_that_sleeps_is_interrupted_by_the_clock(marker: Marker, tmp_path: Path) -> None:
+def test_a_cell_that_sleeps_is_interrupted_by_the_clock(
+    marker: Marker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "WALL", 4)
     found = marked(marker, tmp_path, "import time\ntime.sleep(10**6)", FORMULA, FUNCTION)
     assert all(found.marks)
-    assert found.problem == "Code cell 2 had not ended after 10 seconds, and computed little; it was interrupted."
+    assert found.problem == "Code cell 2 had not ended after 4 seconds, and computed little; it was interrupted."
 
 
 def test_a_shell_command_is_interrupted_too(marker: Marker, tmp_path: Path) -> None:

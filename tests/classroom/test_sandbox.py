@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
-from gradelib.classroom import Limits, Marked, Marker, sandbox_problem
+from gradelib.classroom import Limits, Marked, Marker, sandbox, sandbox_problem
+from gradelib.marker import guard
 from gradelib.marker.exercise import Exercise, Mistake
 
 REASON = sandbox_problem()
@@ -54,6 +57,13 @@ def benign(marker: Marker, tmp_path: Path) -> Iterator[Path]:
     assert all(marked.marks), marked
     assert marked.problem is None
     assert marker._fork_server is fork_server
+
+
+@pytest.fixture
+def hasty(marker: Marker, monkeypatch: pytest.MonkeyPatch) -> Marker:
+    """The same with little time, for what uses up all that it gets."""
+    monkeypatch.setattr(marker, "_limits", replace(LIMITS, seconds=1, processes=32))
+    return marker
 
 
 def attack(marker: Marker, folder: Path, *cells: str) -> Marked:
@@ -115,19 +125,50 @@ def test_no_network(marker: Marker, benign: Path) -> None:
         ) == "[]"  # fmt: skip
 
 
+# A program in the place of the fork server, without the filter of system calls (for which see `test_seccomp.py`).
+CONNECT = """
+import socket, sys
+sys.path += sys.argv[2:]
+from gradelib.classroom import isolation
+if {fork}: isolation.unshare_namespaces()
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 9).close()
+    print("reached")
+except OSError as error: print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("bubblewrap", "fork", "told"),
+    [(False, False, "reached"), (True, False, "ConnectionRefusedError"), (False, True, "OSError")],
+    ids=["neither", "bubblewrap", "fork"],
+)
+def test_bubblewrap_and_the_fork_each_keep_the_host_s_network_away(
+    monkeypatch: pytest.MonkeyPatch, bubblewrap: bool, fork: bool, told: str
+) -> None:
+    """The host listens at a port: each of the two namespaces alone suffices, and without both it can be reached."""
+    options = [option for option in sandbox._namespaces() if bubblewrap or option != "--unshare-net"]
+    monkeypatch.setattr(sandbox, "_namespaces", lambda: options)
+    monkeypatch.setattr(sandbox, "_START", CONNECT.format(fork=fork))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = sandbox._bubblewrap_command(server.getsockname()[1])
+        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert found.stdout.strip() == told, found.stderr
+
+
 # Time, memory, output, files, processes
 
 
-def test_an_endless_loop_ends_and_keeps_what_was_answered(marker: Marker, benign: Path) -> None:
-    marked = attack(marker, benign, FORMULA, "check('optimal-variances', ...)\nwhile True: pass")
-    assert marked.problem == "Code cell 3 was still running after 4 seconds of computing; it was interrupted."
+def test_an_endless_loop_ends_and_keeps_what_was_answered(benign: Path, hasty: Marker) -> None:
+    marked = attack(hasty, benign, FORMULA, "check('optimal-variances', ...)\nwhile True: pass")
+    assert marked.problem == "Code cell 3 was still running after 1 seconds of computing; it was interrupted."
     assert marked.marks[0]
     assert marked.marks[1].state == "unanswered"
 
 
-def test_endless_output_goes_nowhere(marker: Marker, benign: Path) -> None:
+def test_endless_output_goes_nowhere(benign: Path, hasty: Marker) -> None:
     marked = attack(
-        marker, benign, FORMULA + "\nimport os\nwhile True:\n    print('x' * 10**6)\n    os.write(2, b'y' * 10**6)"
+        hasty, benign, FORMULA + "\nimport os\nwhile True:\n    print('x' * 10**6)\n    os.write(2, b'y' * 10**6)"
     )
     assert "Code cell 2 was still running" in marked.problem
     assert marked.marks[0]
@@ -181,8 +222,8 @@ def test_shared_memory_is_counted_or_refused(marker: Marker, benign: Path) -> No
     ) == "[]"  # fmt: skip
 
 
-def test_a_fork_bomb(marker: Marker, benign: Path) -> None:
-    marked = attack(marker, benign, FORMULA + "\nimport os\nwhile True:\n    try: os.fork()\n    except OSError: pass")
+def test_a_fork_bomb(benign: Path, hasty: Marker) -> None:
+    marked = attack(hasty, benign, FORMULA + "\nimport os\nwhile True:\n    try: os.fork()\n    except OSError: pass")
     assert marked.problem
     assert marked.marks[0]
 
@@ -384,7 +425,11 @@ LIES = {
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_a_function_that_answers_for_itself_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
+def test_a_function_that_answers_for_itself_earns_nothing(
+    marker: Marker, benign: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name == "silence":  # it is given ten times as many on the clock, and more than once
+        monkeypatch.setattr(guard, "SECONDS", 0.3)
     cell = f"""{SEND}
 import time
 def sockets():

@@ -402,6 +402,7 @@ def cluster(tmp_path_factory):
         yield Where("dask", scheduler=address)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_records_the_table_of_one_process(cluster, tmp_path):
     """One worker is killed while all of them work."""
     log = tmp_path / "log"
@@ -415,6 +416,7 @@ def test_a_cluster_that_loses_a_worker_records_the_table_of_one_process(cluster,
     assert 40 < times_run(log).total() <= 40 + 4  # what the dead worker was at, or had not yet handed over
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_workers_of_a_cluster_is_named_and_stops_no_other(cluster, tmp_path):
     recorder, failures = run(deadly, squares(tmp_path), cluster)
     assert {key: failure.sentence for key, failure in failures.items()} == {
@@ -448,6 +450,7 @@ def nobody():
         return f"tcp://127.0.0.1:{unused.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away_keeps_what_is_done(tmp_path):
     recorder = Recorder()
 

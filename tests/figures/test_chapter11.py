@@ -82,45 +82,61 @@ def test_recorded_pictures_may_have_colours():
     assert "6 samples of each" in chapter11.recorded_row(pictures, (0.4,), (2, 2, 3)).alt
 
 
-def test_pairs_are_compared_within_a_seed():
+def test_what_is_there_is_told_with_the_seeds_of_each_price():
     cut_off = {"job": {"beta": 0.4, "seed": 2, "steps": 6000}, "state": "diverged", "numbers": {}}
     short = {**ROWS["beta 0.4, seed 0"], "job": {"beta": 0.4, "seed": 0, "steps": 1500}}
-    found = chapter11.paired(recorded({**ROWS, "other": cut_off, "short": short}), "of_grae", "of_vae", "less", 6000)
-    expected = {"steps": 6000, "seeds": 2, "less": 4, "less_error": 1}  # 5 and 3
-    assert found == [{"beta": 0.1, **expected}, {"beta": 0.4, **expected}]
-    one = chapter11.paired(recorded({"one": ROWS["beta 0.4, seed 1"]}), "of_grae", "of_vae", "less", 6000)
-    assert one == [{"beta": 0.4, "steps": 6000, "seeds": 1, "less": 3, "less_error": None}]
-
-
-def test_a_table_has_errors_and_dashes():
-    table = [
-        {"beta": 0.1, "steps": 6000, "seeds": 3, "a": 1.234, "a_error": 0.056},
-        {"beta": 0.4, "steps": 6000, "seeds": 1, "a": 2, "a_error": None, "b": 7},
+    told = chapter11.recorded_rows(recorded({**ROWS, "other": cut_off, "short": short}))
+    assert told.split("\n") == [
+        "6 of 6 rows are recorded, 1 of them of a training that diverged",
+        "6000 steps, seeds at β = 0.1: 0, 1; β = 0.4: 0, 1",
+        "1500 steps, seeds at β = 0.4: 0",
     ]
-    head, first, second = chapter11.recorded_table(table, {"one": "a", "two": "b"}).split("\n")
-    assert head.split() == ["β", "steps", "seeds", "one", "two"]
-    assert first.split() == ["0.1", "6000", "3", "1.23", "±", "0.06", "–"]
-    assert second.split() == ["0.4", "6000", "1", "2.00", "7.00"]
-    assert len({len(line) for line in (head, first, second)}) == 1
-    assert chapter11.recorded_table([], {"one": "a"}) == "no row is recorded yet"
+    assert chapter11.recorded_rows(Recorded("some", "?", {}, {}, [], ["a", "b"], None)) == "0 of 2 rows are recorded"
+
+
+def test_a_table_has_errors_and_dashes_and_compares_within_a_seed():
+    cut_off = {"job": {"beta": 0.4, "seed": 2, "steps": 6000}, "state": "diverged", "numbers": {}}
+    short = {**ROWS["beta 0.4, seed 0"], "job": {"beta": 0.4, "seed": 0, "steps": 1500}}
+    columns = {"grae": "of_grae", "less": ("of_grae", "of_vae"), "none": "of_rae"}
+    rows = recorded({**ROWS, "other": cut_off, "short": short})
+    head, *lines = chapter11.recorded_table(rows, columns, steps=[6000], digits=1).split("\n")
+    assert head.split() == ["β", "steps", "seeds", "grae", "less", "none"]
+    assert [line.split() for line in lines] == [  # GRAE's 5 and 6 less 0 and 3
+        [beta, "6000", "2", "5.5", "±", "0.5", "4.0", "±", "1.0", "–"] for beta in ("0.1", "0.4")
+    ]
+    assert len({len(line) for line in (head, *lines)}) == 1
+    *_, one = chapter11.recorded_table(rows, columns, steps=[1500]).split("\n")
+    assert one.split() == ["0.4", "1500", "1", "5.00", "5.00", "–"]  # one seed has no error
+    assert len(chapter11.recorded_table(rows, columns).split("\n")) == 4
+    for nothing in (
+        chapter11.recorded_table(rows, {"none": "of_rae"}),
+        chapter11.recorded_table(recorded({}), columns),
+    ):
+        assert nothing == "no row is recorded yet"
+
+
+def test_a_column_with_fewer_seeds_is_told():
+    fewer = {**ROWS["beta 0.4, seed 0"], "numbers": {"of_grae": 1.0, "of_vae": 1.0, "of_rae": 2.0}}
+    rows = recorded({**ROWS, "beta 0.4, seed 0": fewer})
+    *_, last = chapter11.recorded_table(rows, {"grae": "of_grae", "rae": "of_rae"}).split("\n")
+    assert last.split() == ["0.4", "6000", "1–2", "3.50", "±", "2.50", "2.00"]
 
 
 def test_recorded_likeness_names_what_is_there():
-    table = [
-        {
-            "beta": beta,
-            "seeds": 3,
-            "unlike_grae": 0.1,
-            "unlike_grae_error": 0.01,
-            "unlike_rae": beta,
-            "unlike_rae_error": None,
+    rows = {
+        f"beta {beta:g}, seed {seed}": {
+            "job": {"beta": beta, "seed": seed, "steps": 6000},
+            "state": "done",
+            "numbers": {"unlike_grae": 0.1 + seed / 10, **({"unlike_rae": beta} if beta == 0.8 else {})},
         }
         for beta in (0.02, 0.8)
-    ]
-    words = chapter11.recorded_likeness(table).alt
-    assert "GRAE≈ 0.10 at β = 0.02 and 0.10 at 0.8; RAE 0.02 at β = 0.02 and 0.80 at 0.8." in words
+        for seed in (0, 1)
+    }
+    words = chapter11.recorded_likeness(recorded(rows), 6000).alt
+    assert "GRAE≈ 0.15 at β = 0.02 and 0.15 at β = 0.8; RAE 0.80 at β = 0.8." in words
     assert "plain" not in words
-    assert chapter11.recorded_likeness([]) is None
+    assert chapter11.recorded_likeness(recorded(rows), 1500) is None
+    assert chapter11.recorded_likeness(recorded({}), 6000) is None
 
 
 def test_the_fitted_gaussian_is_the_prior_where_its_moments_are(draw):

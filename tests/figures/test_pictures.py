@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
+from PIL import Image
 
 from gradelib import figures, posteriors
 from gradelib.figures import COLOURS, PALETTE, Picture
@@ -241,6 +244,24 @@ def test_an_ellipse_refuses_what_is_no_covariance_in_the_plane():
         figures.ellipse(axes, [0, 0], [[2, 1], [0, 2]], "full")
     with pytest.raises(ValueError, match="finite mean"):
         figures.ellipse(axes, [0, np.inf], np.eye(2), "full")
+
+
+def test_a_large_image_of_few_colours_has_a_palette_and_the_same_pixels():
+    levels = np.random.default_rng(0).integers(64, size=(90, 120)) / 63
+    levels[40] = np.nan  # a gap, through which the page is seen
+
+    def embedded(values: np.ndarray) -> Image.Image:
+        with figures.style():
+            figure, axes = figures.axes()
+            axes.imshow(values, vmin=0, vmax=1)
+            data = re.search(r"base64,([^\"]+)", body(Picture(figure, "Noise.")))
+        return Image.open(io.BytesIO(base64.b64decode(data[1])))
+
+    small = embedded(levels)
+    assert small.mode == "P"
+    expected = matplotlib.colormaps["cividis"](levels, bytes=True)
+    np.testing.assert_array_equal(np.asarray(small.convert("RGBA")), expected)
+    assert embedded(np.random.default_rng(0).random((90, 120, 3))).mode == "RGBA"  # of too many colours
 
 
 def test_images_keep_their_pixels():

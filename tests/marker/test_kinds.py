@@ -38,7 +38,8 @@ FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
 FUNCTIONS = [exercise for exercise in exercises.every() if exercise.function]
 RIGHT = [(exercise, form) for exercise in FORMULAS for form in (exercise.answer, *exercise.also_right)]
 MEMBERS = 200
-UNICODE = [chr(n) for n in range(0x80, 0x20000) if not 0xD800 <= n < 0xF900 and unicodedata.name(chr(n), "")]
+NAMES = {chr(n): unicodedata.name(chr(n), "") for n in range(0x80, 0x20000) if not 0xD800 <= n < 0xF900}
+UNICODE = [c for c in NAMES if NAMES[c]]
 
 
 def right_ones(result: Callable[[Exercise, Any], Result], members: list[tuple[Exercise, Any]]) -> None:
@@ -57,17 +58,19 @@ def sampled(seed: int, many: int = 400) -> Iterator[tuple[Exercise, str, random.
 # Characters
 
 
+MEANS: dict[str, list[str]] = {}
+for character in UNICODE:
+    MEANS.setdefault(unicodedata.normalize("NFKC", character), []).append(character)
+
+
 def named(pattern: str) -> list[str]:
-    return [c for c in UNICODE if re.fullmatch(pattern, unicodedata.name(c))]
+    matches = re.compile(pattern).fullmatch
+    return [c for c in UNICODE if matches(NAMES[c])]
 
 
 def same_by_decomposition(sign: str) -> list[str]:
     """Fullwidth, small and mathematical forms; what is raised or lowered means something else."""
-    return [
-        c
-        for c in UNICODE
-        if unicodedata.normalize("NFKC", c) == sign and not re.search("<su(per|b)>", unicodedata.decomposition(c))
-    ]
+    return [c for c in MEANS.get(sign, []) if not re.search("<su(per|b)>", unicodedata.decomposition(c))]
 
 
 LOOK_ALIKES = {

@@ -314,9 +314,16 @@ def test_a_question_of_two_parts_has_two_fields(open_page):
 # --- the look
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing_in_any_state(open_page, dark, size):
+@pytest.mark.parametrize(
+    ("size", "dark"),
+    [
+        pytest.param(DESKTOP, False, id="desktop"),
+        pytest.param(PHONE, True, id="phone-dark"),
+        pytest.param(DESKTOP, True, id="desktop-dark", marks=pytest.mark.slow),
+        pytest.param(PHONE, False, id="phone", marks=pytest.mark.slow),
+    ],
+)
+def test_axe_finds_nothing_in_any_state(open_page, size, dark):
     form = open_page(dark=dark, size=size)
     form.browser.run(f"{axe_script()}; window.axe = axe")
     form.button("Hint").click()

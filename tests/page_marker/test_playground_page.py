@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import small_book
+from corpora import some_of
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -107,8 +108,15 @@ def test_a_finished_run_is_there_before_any_click(playground):
     assert "Diagonal: its axes are near those of W" in playground.text("[data-words]")
 
 
-@pytest.mark.parametrize("size", [(1300, 900), PHONE], ids=["wide", "narrow"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("size", "dark"),
+    [
+        pytest.param((1300, 900), False, id="wide"),
+        pytest.param(PHONE, True, id="narrow-dark"),
+        pytest.param((1300, 900), True, id="wide-dark", marks=pytest.mark.slow),
+        pytest.param(PHONE, False, id="narrow", marks=pytest.mark.slow),
+    ],
+)
 def test_it_fits_and_axe_finds_nothing(playground, size, dark):
     playground.open(width=size[0], height=size[1], dark=dark)
     assert horizontal_overflow(playground.browser)[1] == []
@@ -396,7 +404,8 @@ def test_each_question_of_the_page_has_its_check(playground):
     assert [button["data-state"] for button in parse(playground.page).select("button[data-state]")] == list(CLAIMS)
 
 
-@pytest.mark.parametrize("state", CLAIMS)
+@pytest.mark.sampled
+@pytest.mark.parametrize("state", some_of(list(CLAIMS), 3))
 def test_what_the_page_says_of_a_question_happens(playground, state):
     playground.open(scrolled=False)
     CLAIMS[state](Ten(playground, state))

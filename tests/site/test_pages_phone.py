@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from table_of_contents import chapters, pages
+from test_pages_desktop import LONG, SHORTEN
 
 from benchmarks.browser import Browser
 from benchmarks.page_audit import MAX_LAYOUT_SHIFT, PHONE, axe_violations, horizontal_overflow, layout_shift
@@ -40,14 +41,16 @@ def test_the_layout_does_not_shift(opened):
     assert opened.shift <= MAX_LAYOUT_SHIFT
 
 
-def test_axe_finds_no_violation(opened):
-    """Pages in dark mode; `test_pages_desktop.py` does those in light mode."""
-    if pages().index(opened.name) % 2 == 1:
-        assert axe_violations(opened.browser, whole=opened.name == WHOLE or opened.name not in chapters()) == []
-
-
 @pytest.mark.parametrize(("selector", "least"), [(".gl-slider input, .gl-words summary", 43.9), (".gl-badge", 24)])
 def test_touch_targets_are_large_enough(opened, selector, least):
     """Sliders and their words are as high as a finger tip, 44 pixels, and badges 24 at least."""
     for each in opened.browser.run(SIZES, selector):
         assert min(each["width"], each["height"]) >= least
+
+
+def test_axe_finds_no_violation(opened):
+    """Pages in dark mode; `test_pages_desktop.py` does those in light mode, and the long table with all its rows."""
+    if pages().index(opened.name) % 2 == 1:
+        if opened.name == LONG:
+            opened.browser.run(SHORTEN)
+        assert axe_violations(opened.browser, whole=opened.name == WHOLE or opened.name not in chapters()) == []

@@ -157,6 +157,13 @@ def test_nobody_elses_code_runs_where_something_may_be_written() -> None:
             assert not any("permissions" in job for job in workflow["jobs"].values())
 
 
+def test_a_fork_publishes_nothing() -> None:
+    """What all other jobs wait for, one after another, is not for forks."""
+    published = jobs(ROOT / ".github/workflows/publish.yml").values()
+    assert [job["if"] for job in published if "needs" not in job] == ["${{ !github.event.repository.fork }}"]
+    assert not any("always()" in job.get("if", "") for job in published)
+
+
 # --- publishing
 
 
