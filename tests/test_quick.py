@@ -65,6 +65,11 @@ def test_an_import_names_a_module(text, does):
     assert quick.names("gradelib.marker.compare", text) is does
 
 
+def test_a_single_file_is_tested_in_one_process(monkeypatch):
+    monkeypatch.setattr(quick.os, "cpu_count", lambda: 2)
+    assert [quick.workers(["file"] * many) for many in (1, 2, 9)] == [0, 2, 3]
+
+
 def test_what_changed_since_main_and_what_is_new_is_found(tmp_path):
     def git(*arguments: str) -> None:
         who = ("-c", "user.name=A", "-c", "user.email=a@example.org")

@@ -9,6 +9,7 @@ first. After forty seconds no further test is begun, and pytest says how many we
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -93,6 +94,11 @@ def notebooks_of(files: list[str], root: Path = ROOT) -> list[str]:
     return [f"book/{name}.ipynb" for name in names if (root / f"book/{name}.ipynb").exists()]
 
 
+def workers(chosen: list[str]) -> int:
+    """How many processes are worth their start: none besides the first for a single file."""
+    return 0 if len(chosen) == 1 else min(len(chosen), (os.cpu_count() or 1) + 1)
+
+
 def main(arguments: list[str]) -> int:
     files = arguments or changed()
     chosen = [*notebooks_of(files), *chosen_tests(files)]
@@ -100,7 +106,7 @@ def main(arguments: list[str]) -> int:
         print("Nothing changed that a test is chosen for.")
         return 0
     print("Changed:", ", ".join(files[:8]) + (f" and {len(files) - 8} more" if len(files) > 8 else ""))
-    command = [sys.executable, "-m", "pytest", "--nbval", "-q", f"--within={SECONDS}", *chosen]
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q", f"--within={SECONDS}", f"-n{workers(chosen)}", *chosen]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -107,6 +107,7 @@ def owed(table: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Pictur
         panel.set(title="β = {:g}, d = {}, b = {}".format(*setting), yticks=range(len(names)))
         panel.set_yticklabels(list(names.values()))
         panel.set_ylim(len(names) - 0.5, -0.5)
+        panel.tick_params(length=0)
         panel.grid(axis="x")
         told.append("β = {:g}, d = {}: ".format(*setting[:2]) + ", ".join(_told(names, lines)))
     panels[0, 0].set_xlim(left=0)

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import small_book
 import yaml
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
 from book.extensions import chapter_sources
+from book.extensions.notebooks.builder import NotebookCheckBuilder
 from book.extensions.notebooks.export import export
 from book.extensions.notebooks.markdown import find_myst
 from book.extensions.notebooks.notebook import GLUED, MIME_TYPES, code_cells, read_notebook, set_up_cell
@@ -44,7 +46,18 @@ def test_there_are_chapters() -> None:
     assert CHAPTERS
 
 
-def test_every_notebook_is_in_step_with_its_source() -> None:
+def test_every_notebook_is_in_step_with_its_source(request: pytest.FixtureRequest) -> None:
+    """And with the outputs of the built book, which has read all sources; `make quick` needs no built book."""
+    if request.config.getoption("--within"):
+        assert export(ROOT, [], only_check=True)
+        return
+    request.getfixturevalue("built_book")
+    done = small_book.build(ROOT, "--builder", "custom", "--custom-builder", NotebookCheckBuilder.name)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_every_notebook_is_in_step_without_a_built_book() -> None:
     assert export(ROOT, [], only_check=True)
 
 
