@@ -37,39 +37,41 @@ EXERCISES = [
     ),
     Exercise(
         id="gauss-loglik",
-        prompt="Write log N(x; g, s² I) for x and g in Rⁿ and s > 0.",
-        inputs={"x": "vector:n", "g": "vector:n", "s": "pos", "n": "dim:n"},
-        answer="-n/2*log(2*pi*s**2) - norm2(x - g)/(2*s**2)",
+        prompt="Write log N(x; g, sigma² I) for x and g in Rⁿ; sigma > 0 is the standard deviation.",
+        inputs={"x": "vector:n", "g": "vector:n", "sigma": "pos", "n": "dim:n"},
+        answer="-n/2*log(2*pi*sigma**2) - norm2(x - g)/(2*sigma**2)",
         also_right=(
-            "-n/2*log(2*pi) - n*log(s) - norm2(x - g)/(2*s**2)",
-            "-(n*log(2*pi*s**2) + norm2((g - x)/s))/2",
-            "-sum(log(2*pi*s**2) + (x - g)**2/s**2)/2",
+            "-n/2*log(2*pi) - n*log(sigma) - norm2(x - g)/(2*sigma**2)",
+            "-(n*log(2*pi*sigma**2) + norm2((g - x)/sigma))/2",
+            "-sum(log(2*pi*sigma**2) + (x - g)**2/sigma**2)/2",
         ),
         mistakes=(
             Mistake(
-                "-log(2*pi*s**2)/2 - norm2(x - g)/(2*s**2)",
+                "-log(2*pi*sigma**2)/2 - norm2(x - g)/(2*sigma**2)",
                 "Your normalising constant is that of one coordinate. How many independent coordinates are there?",
             ),
             Mistake(
-                "-n/2*log(2*pi*s**2) - norm2(x - g)/s**2",
+                "-n/2*log(2*pi*sigma**2) - norm2(x - g)/sigma**2",
                 "Differentiate in x at n = 1 and compare with the gradient of a Gaussian's log-density.",
             ),
-            Mistake("-norm2(x - g)/(2*s**2)", "Integrate the exponential of your answer over x: do you get 1?"),
-            Mistake("-n/2*log(2*pi*s) - norm2(x - g)/(2*s)", "Is s the variance or the standard deviation here?"),
+            Mistake("-norm2(x - g)/(2*sigma**2)", "Integrate the exponential of your answer over x: do you get 1?"),
             Mistake(
-                "n/2*log(2*pi*s**2) + norm2(x - g)/(2*s**2)",
+                "-n/2*log(2*pi*sigma) - norm2(x - g)/(2*sigma)", "Is sigma the variance or the standard deviation here?"
+            ),
+            Mistake(
+                "n/2*log(2*pi*sigma**2) + norm2(x - g)/(2*sigma**2)",
                 "Is the density largest or smallest where x equals g?",
             ),
             Mistake(
-                "-n*log(2*pi*s**2) - norm2(x - g)/(2*s**2)",
+                "-n*log(2*pi*sigma**2) - norm2(x - g)/(2*sigma**2)",
                 "The square root in the normalising constant becomes something in the log.",
             ),
             Mistake(
-                "-n/2*log(2*pi*s**2) - norm2(x - g)/(2*s**2)/n",
+                "-n/2*log(2*pi*sigma**2) - norm2(x - g)/(2*sigma**2)/n",
                 "The log-density of independent pixels adds up; nothing is averaged.",
             ),
             Mistake(
-                "-n/2*log(2*pi) - norm2(x - g)/(2*s**2)",
+                "-n/2*log(2*pi) - norm2(x - g)/(2*sigma**2)",
                 "How high is the peak of a very narrow Gaussian? Yours does not depend on the width.",
             ),
         ),
@@ -204,9 +206,9 @@ EXERCISES = [
     Exercise(
         id="below-the-yardstick",
         prompt=(
-            "At one price, the best linear VAE has a loss of 24.4 nats on the training data. A network that contains "
+            "At one price, the best linear VAE has a loss of 24.2 nats on the training data. A network that contains "
             "every linear model was trained on the same data, with noisy gradients and for a fixed number of steps, "
-            "and ended at 24.7. A colleague concludes that at this price curved decoders are of no use. What do you "
+            "and ended at 24.6. A colleague concludes that at this price curved decoders are of no use. What do you "
             "do, and why?"
         ),
         inputs={},

@@ -70,18 +70,18 @@ EXERCISES = [
     Exercise(
         id="cross-cumulant",
         prompt=(
-            "z_1 and z_2 are independent with mean zero and fourth cumulants k and m. They are turned into "
+            "z_1 and z_2 are independent with mean zero and fourth cumulants k1 and k2. They are turned into "
             "u_1 = c z_1 - s z_2 and u_2 = s z_1 + c z_2. What is the fourth cumulant cum(u_1, u_2, u_2, u_2)?"
         ),
-        inputs={"c": "unit", "s": "unit", "k": "real", "m": "real"},
-        answer="c*s**3*k - s*c**3*m",
-        also_right=("c*s*(s**2*k - c**2*m)", "c*s**3*k + (-s)*c**3*m", "-(c**3*s*m - c*s**3*k)"),
+        inputs={"c": "unit", "s": "unit", "k1": "real", "k2": "real"},
+        answer="c*s**3*k1 - s*c**3*k2",
+        also_right=("c*s*(s**2*k1 - c**2*k2)", "c*s**3*k1 + (-s)*c**3*k2", "-(c**3*s*k2 - c*s**3*k1)"),
         mistakes=(
-            Mistake("c*s**3*k + s*c**3*m", "One of the four coefficients of the second latent is negative."),
-            Mistake("c**3*s*k - c*s**3*m", "Count how often each of the two new latents occurs."),
-            Mistake("c**2*s**2*k + c**2*s**2*m", "Count how often each of the two new latents occurs."),
-            Mistake("c*s**3*k", "Both latents contribute, each with its own cumulant."),
-            Mistake("c*s**3*(k + m)", "The two latents enter with coefficients of their own."),
+            Mistake("c*s**3*k1 + s*c**3*k2", "One of the four coefficients of the second latent is negative."),
+            Mistake("c**3*s*k1 - c*s**3*k2", "Count how often each of the two new latents occurs."),
+            Mistake("c**2*s**2*k1 + c**2*s**2*k2", "Count how often each of the two new latents occurs."),
+            Mistake("c*s**3*k1", "Both latents contribute, each with its own cumulant."),
+            Mistake("c*s**3*(k1 + k2)", "The two latents enter with coefficients of their own."),
             Mistake("0", "It vanishes if the new latents are independent. Are they?"),
         ),
     ),

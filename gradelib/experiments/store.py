@@ -81,7 +81,7 @@ class Store:
             named = {f"{key} {name}": np.asarray(value, np.float32) for name, value in arrays.items()}
             if named:
                 file = io.BytesIO()
-                np.savez_compressed(file, allow_pickle=False, **(self.arrays() | named))
+                np.savez_compressed(file, **(self.arrays() | named))  # type: ignore[arg-type]  # none is `allow_pickle`
                 write_atomically(self.arrays_path, file.getvalue())
             checks = {name: digest(array.tobytes()) for name, array in named.items()}
             self._write(head, rows | {key: {**row, "arrays": checks}})

@@ -39,7 +39,7 @@ def rate_distortion(trained: Mapping[float, Sequence[Point]], linear: Mapping[fl
 
     `trained` maps β to the points of its seeds, `linear` maps (usually more) β to one point.
     """
-    figure, panel = axes(width=6, height=3.6)
+    figure, panel = axes(width=4.6, height=3.3)
     rates, distortions = zip(*linear.values(), strict=True)
     panel.plot(rates, distortions, **look("formula", label="best linear model"))
     points = [point for seeds in trained.values() for point in seeds]

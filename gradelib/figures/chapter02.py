@@ -24,7 +24,7 @@ def _turned(
     lost: Mapping[str, Sequence[float]],
     at: float,
 ) -> Picture:
-    figure, panels = axes(3, len(pairs), width=1.75 * len(pairs), height=5.2, height_ratios=(1.5, 0.8, 1.2))
+    figure, panels = axes(3, len(pairs), width=1.15 * len(pairs), height=4.6, height_ratios=(1.3, 0.8, 1.3))
     for row in (panels[0], panels[1]):
         for panel in row:
             panel.set(xlim=(-_REACH, _REACH), xticks=[], yticks=[])

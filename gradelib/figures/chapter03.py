@@ -38,22 +38,24 @@ def turning_posterior(
 
     @style()
     def draw(angle: float) -> Picture:
-        figure, (left, right) = axes(1, 2, width=7.0, height=3.7)
+        figure, (above, below) = axes(2, 1, width=4.4, height=6.2, height_ratios=(1.2, 1))
         place = list(degrees).index(angle)
         turned = _turn(angle) @ covariance.detach().numpy() @ _turn(angle).T
         diagonal = (factors[place] @ factors[place].mT).detach().numpy()
-        ellipse(left, (0, 0), turned, "full")
-        ellipse(left, (0, 0), diagonal, "diagonal")
-        left.plot([], [], **look("full", marker="", label="turned posterior"))
-        left.plot([], [], **look("diagonal", marker="", label="best diagonal one"))
-        left.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$z_1 - h_1$", ylabel="$z_2 - h_2$")
-        right.plot(fine, line, color=COLOURS["muted"], linewidth=1, label="formula")
+        ellipse(above, (0, 0), turned, "full")
+        ellipse(above, (0, 0), diagonal, "diagonal")
+        above.plot([], [], **look("full", marker="", label="turned posterior"))
+        above.plot([], [], **look("diagonal", marker="", label="best diagonal one"))
+        above.set(
+            xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$z_1 - h_1$", ylabel="$z_2 - h_2$"
+        )
+        below.plot(fine, line, color=COLOURS["muted"], linewidth=1, label="formula")
         for family, losses in excess.items():
-            right.plot(degrees, losses, **look(family, linestyle="", label=family, **_MARK.get(family, {})))
-        right.plot([angle], [price[place]], **look("learned", markersize=10))
-        right.set(xticks=[0, 45, 90], xlabel="angle of the turn, degrees", ylabel="excess loss, nats")
-        right.set_ylim(-0.06 * max(price), 1.12 * max(price))
-        for panel in (left, right):
+            below.plot(degrees, losses, **look(family, linestyle="", label=family, **_MARK.get(family, {})))
+        below.plot([angle], [price[place]], **look("learned", markersize=10))
+        below.set(xticks=[0, 45, 90], xlabel="angle of the turn, degrees", ylabel="excess loss, nats")
+        below.set_ylim(-0.06 * max(price), 1.12 * max(price))
+        for panel in (above, below):
             panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2, handlelength=1.6)
         long, short = (np.sqrt(np.linalg.eigvalsh(turned))[side] for side in (1, 0))
         return Picture(
