@@ -163,13 +163,14 @@ def block_size(family: str, d: int, block: int | None = None) -> int:
     to a family without blocks.
     """
     one_of("family", family, FAMILIES)
+    d = _input.whole("d", d)
     if family != "block":
         if block is not None:
             raise ValueError(f'block={block} goes only with family="block", but family is {family!r}.')
         return d if family == "full" else 1
     if block is None:
         raise ValueError('family="block" needs the size of its blocks, for example block=2.')
-    _input.whole("block", block)
+    block = _input.whole("block", block)
     if d % block:
         raise ValueError(f"The block size must divide d, but {block} does not divide {d}.")
     return block
@@ -177,7 +178,7 @@ def block_size(family: str, d: int, block: int | None = None) -> int:
 
 def encoder_outputs(d: int, family: str, block: int | None = None) -> int:
     """How many numbers an encoder returns for each example: the mean and what the family's Σ needs."""
-    size = block_size(family, d, block)
+    size, d = block_size(family, d, block), _input.whole("d", d)  # NumPy's small integers would overflow
     return d + 1 if family == "isotropic" else d + d * (size + 1) // 2
 
 
@@ -190,6 +191,7 @@ def from_encoder(
     Raises ValueError where the number of outputs is not the family's, or for NaN. With `check_values` false, it and the
     posterior look at shapes only.
     """
+    d = _input.whole("d", d)
     _input.finite(output=output, check_values=check_values)
     _input.same_size(encoder_outputs=output.shape[-1], needed=encoder_outputs(d, family, block))
     mean, log_variance, below = output[..., :d], output[..., d : 2 * d], output[..., 2 * d :]

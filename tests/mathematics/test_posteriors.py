@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -243,3 +244,16 @@ def test_an_indefinite_matrix_is_refused_in_vmap_and_gives_nan_where_no_check_lo
     unseen = posteriors.log_determinant(torch.eye(3) - hessians, check_values=False)
     assert unseen[0].isnan()
     torch.testing.assert_close(unseen[1], torch.tensor(3 * math.log(2)))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64])
+@pytest.mark.parametrize(("family", "outputs"), [("full", 350), ("diagonal", 50), ("isotropic", 26)])
+def test_sizes_of_numpys_types_count_as_pythons(kind, family, outputs):
+    found = posteriors.encoder_outputs(kind(25), family)
+    assert (found, type(found)) == (outputs, int)
+    assert posteriors.from_encoder(normal(2, outputs), kind(25), family).mean.shape == (2, 25)
+
+
+def test_a_number_of_latents_is_a_whole_number():
+    with pytest.raises(ValueError, match="d must be a whole number"):
+        posteriors.encoder_outputs(2.5, "full")
