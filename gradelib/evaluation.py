@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import stdev
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,11 @@ from gradelib import _input, geometry, objectives, posteriors
 from gradelib.likelihoods import Gaussian, Likelihood
 from gradelib.networks import VAE, mlp
 from gradelib.posteriors import Posterior
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """That of the mean of `values`; None where there is one value only."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,13 @@ def load(name: str, folder: str | Path | None = None) -> Recorded:
     )
 
 
+def table(name: str) -> list[Row]:
+    """The table of an experiment; how many of its rows are recorded is printed. Raises what `load` raises."""
+    found = load(name)
+    print(f"{len(found.rows)} of {len(found.rows) + len(found.missing)} rows of {name} are recorded")
+    return found.table
+
+
 def gpu_measurements() -> dict[str, Any]:
     """What `make gpu` measured on a GPU: device, versions, how it agrees with the CPU, milliseconds and megabytes."""
     from gradelib.experiments.store import FOLDER

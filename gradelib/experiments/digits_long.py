@@ -19,8 +19,9 @@ from torch import Tensor
 
 from gradelib import geometry, networks, objectives, posteriors, training
 from gradelib.datasets import Dataset
+from gradelib.evaluation import standard_error
 from gradelib.experiments import learned_covariance, models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
 from gradelib.experiments.mnist_objectives import BETAS, BOTH, THREE
 from gradelib.experiments.mnist_objectives import CORE as ON_MNIST
 from gradelib.likelihoods import Bernoulli, Gaussian, Likelihood

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import stdev
 from typing import Any
 
 import torch
@@ -70,11 +68,6 @@ def few_digits() -> Dataset:
         image_shape=whole.image_shape,
         scale=whole.scale,
     )
-
-
-def standard_error(values: Sequence[float]) -> float | None:
-    """That of the mean of `values`; None where there is one value only."""
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def _printed(value: Any) -> str:

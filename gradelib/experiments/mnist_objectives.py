@@ -14,8 +14,9 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from gradelib.datasets import Dataset
+from gradelib.evaluation import standard_error
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
 
 BETAS = (0.02, 0.06, 0.1, 0.4, 0.6, 0.8)
 THREE = (0.02, 0.4, 0.8)  # where the controls are

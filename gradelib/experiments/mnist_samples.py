@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from gradelib import evaluation, geometry, posteriors
 from gradelib.datasets import Dataset
+from gradelib.evaluation import standard_error
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
 from gradelib.experiments.mnist_objectives import BETAS, CORE, STEPS, THREE
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE

@@ -14,8 +14,9 @@ from statistics import fmean
 from typing import Any
 
 from gradelib.datasets import Dataset
+from gradelib.evaluation import standard_error
 from gradelib.experiments import models
-from gradelib.experiments.experiment import Experiment, Job, Outcome, Row, standard_error
+from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
 
 SIDES: dict[str, dict[str, Any]] = {
     "beta_vae": {"objective": "beta_vae"},

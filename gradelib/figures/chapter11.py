@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from gradelib import evaluation
-from gradelib.experiments.experiment import standard_error
+from gradelib.evaluation import standard_error
 from gradelib.figures import Picture, axes, look, style
 from gradelib.networks import VAE
 

@@ -5,15 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gradelib import experiments
-
-
-def recorded(name: str) -> list[dict[str, Any]]:
-    """The table of the experiment called `name`; how many of its rows are recorded is printed."""
-    found = experiments.load(name)
-    print(f"{len(found.rows)} of {len(found.rows) + len(found.missing)} rows of {name} are recorded")
-    return found.table
-
 
 def with_error(row: Mapping[str, Any], name: str, form: str) -> str:
     """A number of a row, printed like ".3f" or ".1%" with its sign, ± its standard error or – where there is none.

@@ -8,7 +8,7 @@ import pytest
 
 from gradelib import experiments
 from gradelib.figures import chapter05, chapter06
-from gradelib.figures.tables import recorded, with_error
+from gradelib.figures.tables import with_error
 
 ROW = {
     "data": "digits",
@@ -43,7 +43,7 @@ def test_without_seeds_the_error_is_that_over_images_or_a_dash(row, shown):
 
 
 def test_it_is_said_how_many_rows_there_are(capsys):
-    table = recorded("digits-long")
+    table = experiments.table("digits-long")
     found = experiments.load("digits-long")
     assert table == found.table
     assert capsys.readouterr().out.startswith(f"{len(found.rows)} of {len(found.rows) + len(found.missing)} rows")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from gradelib.evaluation import standard_error
 from gradelib.experiments import Recorded, digits_long, images_64
-from gradelib.experiments.experiment import standard_error
 from gradelib.experiments.mnist_objectives import BOTH, STEPS
 
 _Line = Mapping[str, Any]
