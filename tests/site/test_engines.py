@@ -17,18 +17,23 @@ from benchmarks.page_audit import parse
 from book.extensions.page import fonts
 
 FAULTS = Path(__file__).with_name("formula_faults.js").read_text(encoding="utf8")
-# Opens all that is folded; returns what did not open.
+# Opens all that is folded, from outside in: what lies in a closed fold cannot be pressed. Returns what did not open.
 OPEN_FOLDS = """
-const buttons = [...document.querySelectorAll("article button.toggle-button, article summary")]
-  .filter((button) => button.checkVisibility() && !(button.closest("details") ?? {}).open);
-for (const button of buttons) button.click();
-// A fold inside of another can be pressed only now.
-for (const inner of document.querySelectorAll("article details:not([open]) > summary")) inner.click();
-await new Promise((done) => setTimeout(done, 100));
 const isShut = (button) => button.matches("summary")
   ? ![...button.parentElement.children].some((part) => part !== button && part.checkVisibility())
   : button.closest(".toggle-hidden") !== null;
-return buttons.filter(isShut).map((button) => button.parentElement.textContent.slice(0, 60))"""
+const buttons = new Set(document.querySelectorAll("article button.toggle-button, article summary"));
+const pressed = new Set();
+for (let count = -1; count < pressed.size; ) {
+  count = pressed.size;
+  for (const button of buttons) {
+    if (pressed.has(button) || !button.checkVisibility() || !isShut(button)) continue;
+    button.click();
+    pressed.add(button);
+  }
+  await new Promise((done) => setTimeout(done, 100));
+}
+return [...buttons].filter(isShut).map((button) => button.parentElement.textContent.slice(0, 60))"""
 # What a live figure shows: its drawn parts, its values and its words.
 SHOWN = """
 const figure = document.querySelectorAll(".gl-live")[arguments[0]];
