@@ -118,7 +118,9 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "infinite loop" else []) for name in ANSWERS]
+)
 def test_the_learner_reads_what_the_notebook_says(marker: Marker, tmp_path: Path, name: str) -> None:
     """Sentence for sentence: the marker's judge and the notebook's are one, though the function is far away."""
     import sympy
@@ -352,6 +354,7 @@ def test_where_no_process_can_be_forked_nothing_is_marked(monkeypatch: pytest.Mo
 # The ends of things
 
 
+@pytest.mark.slow
 def test_without_a_sandbox_the_marks_are_the_same_and_say_so(tmp_path: Path) -> None:
     limits = Limits(seconds=3)
     with Marker(ASKED, seed=SEED, sandbox=False, limits=limits) as open_marker:
@@ -373,7 +376,9 @@ def test_a_warm_process_that_was_killed_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to look for processes")
-@pytest.mark.parametrize("sealed", [pytest.param(True, marks=needs_sandbox), False])
+@pytest.mark.parametrize(
+    "sealed", [pytest.param(True, marks=needs_sandbox), pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_when_the_judge_is_killed_nothing_of_it_lives_on(tmp_path: Path, sealed: bool) -> None:
     path = hand_in(tmp_path, SET_UP, FORMULA + "\nwhile True: pass")
     script = f"""

@@ -424,7 +424,9 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("name", LIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "silence" else []) for name in LIES]
+)
 def test_a_function_that_answers_for_itself_earns_nothing(
     marker: Marker, benign: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

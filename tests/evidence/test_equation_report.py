@@ -342,6 +342,7 @@ FAULTS = {
 WHEN_WRITTEN = ("not found", "shows the claim nothing", "shows a check of eq-alone")  # a page tells it once
 
 
+@pytest.mark.slow
 def test_each_fault_is_named_until_it_is_mended(root):
     planted = SECOND.replace("eq-third", "eq-changed")  # the slip loses its evidence
     write(root, **{"02_second": "\n\n".join([planted, *FAULTS])})

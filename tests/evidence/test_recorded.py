@@ -334,6 +334,7 @@ def test_a_notebook_has_both_lines(root):
     assert f"\n\nAgain: `{recorded.summary('mnist-blocks').command}`\n\nAnd so." in cell.source
 
 
+@pytest.mark.slow
 def test_paper_has_both_lines(root):
     make.write_latex(root)
     tex = (root / "_build/latex/book.tex").read_text(encoding="utf8").replace("\\sphinxhyphen{}", "-")

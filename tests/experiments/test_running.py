@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from corpora import some_of
 from inline_executor import inline
 
 from gradelib import cli, experiments, parallel, training
@@ -81,7 +82,8 @@ def test_rows_have_their_job_numbers_and_origin(tmp_path, small):
 TOGETHER = ("mnist-objectives", "mnist-samples", "learned-covariance", "digits-long", "race")
 
 
-@pytest.mark.parametrize("name", TOGETHER)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(TOGETHER, 2))
 def test_models_that_are_trained_side_by_side_give_the_same_rows(name, monkeypatch):
     """The jobs of the tiny run, at two β and two seeds, one by one and in groups."""
     original = experiments.find(name)
@@ -523,7 +525,8 @@ def test_the_digest_of_an_experiment_covers_its_mathematics():
 # --- the command, with workers, on the four files of MNIST
 
 
-@pytest.mark.parametrize("name", ["mnist-objectives", "mnist-blocks", "learned-covariance"])
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(["mnist-objectives", "mnist-blocks", "learned-covariance"], 1))
 def test_the_command_trains_in_a_worker_and_goes_on(name, tmp_path, monkeypatch, capsys):
     generator = np.random.default_rng(0)
     for half, count in (("train", 9), ("t10k", 2100)):

@@ -231,6 +231,7 @@ def test_nbval_sees_each_kind_of_false_output(tmp_path: Path) -> None:
     assert red == {"true": [], "false": [0, 1, 2], "not_run": []}
 
 
+@pytest.mark.slow
 def test_nbval_goes_red_in_the_falsified_cells_of_a_chapter_alone(tmp_path: Path) -> None:
     """The first third of a chapter with every other stored output one off."""
     notebook = read(CHAPTERS[5])

@@ -319,6 +319,7 @@ def output(*command: object) -> str:
 
 
 @pytest.mark.skipif(bool(LACKING), reason=f"needs {', '.join(LACKING)}")
+@pytest.mark.slow
 def test_the_book_is_one_file(root, tex):
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*COMMAND, "--root", str(root)], capture_output=True, text=True, check=False, env=environment)
