@@ -101,7 +101,7 @@ def recorded_table(
     seed by seed. Where the columns have different numbers of seeds, the line gives the fewest and the most. What is not
     recorded is a dash, and one seed has no error. Only these `steps` are shown, or all.
     """
-    found = _values(recorded, columns, steps)
+    found = recorded_values(recorded, columns, steps)
     if not found:
         return "no row is recorded yet"
     width = max(15, 1 + max(map(len, columns)))
@@ -114,14 +114,10 @@ def recorded_table(
     return "\n".join(lines)
 
 
-def _done(recorded: Recorded) -> list[Row]:
-    return [row for row in recorded.rows.values() if row["state"] == "done"]
-
-
-def _values(
+def recorded_values(
     recorded: Recorded, columns: Mapping[str, Column], steps: Sequence[int] | None
 ) -> dict[tuple[float, int], dict[str, list[float]]]:
-    """The values of the seeds that have them, by β and length and by heading; nothing is there without a value."""
+    """The numbers of `recorded_table`: lists over seeds, by (β, length) and heading; none where none is recorded."""
     found: dict[tuple[float, int], dict[str, list[float]]] = {}
     for row in sorted(_done(recorded), key=lambda row: (row["job"]["beta"], row["job"]["steps"], row["job"]["seed"])):
         where, numbers = (row["job"]["beta"], row["job"]["steps"]), row["numbers"]
@@ -131,6 +127,10 @@ def _values(
                 value = numbers[first] - sum(numbers[name] for name in second)
                 found.setdefault(where, {}).setdefault(heading, []).append(value)
     return found
+
+
+def _done(recorded: Recorded) -> list[Row]:
+    return [row for row in recorded.rows.values() if row["state"] == "done"]
 
 
 def _with_error(values: Sequence[float], digits: int) -> str:
@@ -144,7 +144,7 @@ def _with_error(values: Sequence[float], digits: int) -> str:
 def recorded_likeness(recorded: Recorded, steps: int) -> Picture | None:
     """How unlike the β-VAE the other models are, against β, with standard errors; None where no row is recorded."""
     columns = {name: f"unlike_{kind}" for kind, (name, _) in COMPARED.items()}
-    found = _values(recorded, columns, [steps])
+    found = recorded_values(recorded, columns, [steps])
     if not found:
         return None
     figure, panel = axes(width=6, height=3.4)
