@@ -77,21 +77,6 @@ def recorded_row(
     return grids({name: {beta: pictures[beta][name] for beta in there} for name in PAIR.values()}, image_shape, 1.0)
 
 
-def recorded_rows(recorded: Recorded) -> str:
-    """How many rows there are, how many of them diverged, and the seeds of each β and length."""
-    there, diverged = len(recorded.rows), sum(row["state"] != "done" for row in recorded.rows.values())
-    seeds: dict[tuple[float, int], set[int]] = {}
-    for job in (row["job"] for row in _done(recorded)):
-        seeds.setdefault((job["beta"], job["steps"]), set()).add(job["seed"])
-    lines = [f"{there} of {there + len(recorded.missing)} rows are recorded"]
-    if diverged:
-        lines[0] += f", {diverged} of them of a training that diverged"
-    by_length: dict[int, list[str]] = {}
-    for (beta, steps), found in sorted(seeds.items()):
-        by_length.setdefault(steps, []).append(f"β = {beta:g}: {', '.join(map(str, sorted(found)))}")
-    return "\n".join([*lines, *(f"{steps} steps, seeds at {'; '.join(told)}" for steps, told in by_length.items())])
-
-
 def recorded_table(
     recorded: Recorded, columns: Mapping[str, Column], *, steps: Sequence[int] | None = None, digits: int = 2
 ) -> str:
@@ -104,13 +89,15 @@ def recorded_table(
     found = recorded_values(recorded, columns, steps)
     if not found:
         return "no row is recorded yet"
-    width = max(15, 1 + max(map(len, columns)))
-    lines = ["    β  steps  seeds" + "".join(f"{heading:>{width}}" for heading in columns)]
-    for (beta, length), cells in found.items():
+    told: dict[tuple[float, int], list[str]] = {}
+    for where, cells in found.items():
         counts = sorted({len(values) for values in cells.values()})
         seeds = "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-        told = [_with_error(cells.get(heading, ()), digits) for heading in columns]
-        lines.append(f"{beta:5}  {length:5}  {seeds:>5}" + "".join(f"{cell:>{width}}" for cell in told))
+        told[where] = [seeds, *(_with_error(cells.get(heading, ()), digits) for heading in columns)]
+    width = 2 + max(len(text) for texts in (columns, *told.values()) for text in texts)
+    lines = ["    β  steps  seeds" + "".join(f"{heading:>{width}}" for heading in columns)]
+    for (beta, length), (seeds, *numbers) in told.items():
+        lines.append(f"{beta:5}  {length:5}  {seeds:>5}" + "".join(f"{number:>{width}}" for number in numbers))
     return "\n".join(lines)
 
 
@@ -153,7 +140,7 @@ def recorded_likeness(recorded: Recorded, steps: int) -> Picture | None:
         if of_beta := {beta: cells[name] for (beta, _), cells in found.items() if name in cells}:
             betas, means = list(of_beta), [fmean(values) for values in of_beta.values()]
             errors = [standard_error(values) or 0.0 for values in of_beta.values()]
-            panel.errorbar(betas, means, yerr=errors, label=name, **look(meaning, capsize=2))
+            panel.errorbar(betas, means, yerr=errors, label=name, **look(meaning))
             ends = dict.fromkeys((0, len(betas) - 1))
             words.append(f"{name} " + " and ".join(f"{means[end]:.2f} at β = {betas[end]:g}" for end in ends))
     panel.set(xlabel="β", ylabel="unlikeness to the β-VAE", xscale="log", ylim=(0, None))

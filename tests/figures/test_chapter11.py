@@ -82,16 +82,11 @@ def test_recorded_pictures_may_have_colours():
     assert "6 samples of each" in chapter11.recorded_row(pictures, (0.4,), (2, 2, 3)).alt
 
 
-def test_what_is_there_is_told_with_the_seeds_of_each_price():
-    cut_off = {"job": {"beta": 0.4, "seed": 2, "steps": 6000}, "state": "diverged", "numbers": {}}
-    short = {**ROWS["beta 0.4, seed 0"], "job": {"beta": 0.4, "seed": 0, "steps": 1500}}
-    told = chapter11.recorded_rows(recorded({**ROWS, "other": cut_off, "short": short}))
-    assert told.split("\n") == [
-        "6 of 6 rows are recorded, 1 of them of a training that diverged",
-        "6000 steps, seeds at β = 0.1: 0, 1; β = 0.4: 0, 1",
-        "1500 steps, seeds at β = 0.4: 0",
-    ]
-    assert chapter11.recorded_rows(Recorded("some", "?", {}, {}, [], ["a", "b"], None)) == "0 of 2 rows are recorded"
+def test_wide_numbers_of_a_table_stay_apart():
+    numbers = {"loss_grae": 123456.789, "loss_beta_vae": 654321.0}
+    rows = {f"seed {seed}": {**ROWS["beta 0.4, seed 0"], "numbers": numbers} for seed in (0, 1)}
+    told = chapter11.recorded_table(recorded(rows), {"a": "loss_grae", "b": "loss_beta_vae"}, digits=3)
+    assert told.split("\n")[1].split("  ")[-2:] == ["123456.789 ± 0.000", "654321.000 ± 0.000"]
 
 
 def test_a_table_has_errors_and_dashes_and_compares_within_a_seed():

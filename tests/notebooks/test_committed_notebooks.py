@@ -24,7 +24,7 @@ from gradelib._kernel import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = chapter_sources(ROOT)
-MOST_BYTES = 115_000
+MOST_BYTES = 112_000
 LEAST_COMPARED = 0.8
 REASON = re.compile(r"^# NBVAL_\w+: \w", re.MULTILINE)  # beside the tag, for the reader: why nbval looks away
 
