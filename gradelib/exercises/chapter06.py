@@ -92,7 +92,7 @@ EXERCISES = [
         id="opt-var-1d",
         prompt=(
             "One latent, one pixel, a linear decoder g = w z and Gaussian noise of variance 1. Which variance of q is "
-            "best for the β-VAE at the price beta? Use w and beta."
+            "best for the β-VAE at a given beta? Use w and beta."
         ),
         inputs={"w": "real", "beta": "pos"},
         answer="beta/(beta + w**2)",
@@ -189,7 +189,7 @@ EXERCISES = [
         choice=Choice(
             options={
                 "pooled": "The same median and correlation, over many more images.",
-                "resolved": "The spread of the ratio, over the images and the 4 latents in use.",
+                "resolved": "How far the ratio is from 1, over the images and the 4 latents in use.",
                 "images": "The mean learned variance of each latent beside its mean best variance.",
             },
             reasons={
@@ -206,7 +206,7 @@ EXERCISES = [
                 ): "Variances that are all twice too large: what is their correlation with the best?",
                 ("pooled", "average"): "The price β KL(Σ ‖ Σ*) is paid image by image. Can it cancel?",
                 ("resolved", "correlation"): "The comparison is right. But would its reason let you do with the 0.99?",
-                ("resolved", "average"): "If only the mean mattered, would you look at a spread?",
+                ("resolved", "average"): "If only the mean mattered, would you look at each ratio?",
                 (
                     "images",
                     "unused",

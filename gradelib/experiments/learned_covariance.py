@@ -2,9 +2,9 @@
 
 Each model has its Σ trained. On held-out images that Σ is compared with the best of its family by the formula:
 variances one by one where the latent is resolved, generalised eigenvalues of the whole matrix, and β·KL, which is what
-the difference can matter. The true β-VAE loss then judges three choices of Σ at the same codes: the learned one, the
-formula with the Gauss–Newton matrix, and the formula with the exact Hessian where that gives a covariance at all. What
-the second-order expansion leaves out is recorded with its sign and without.
+the difference costs in the second-order objective. The true β-VAE loss then judges three choices of Σ at the same
+codes: the learned one, the formula with the Gauss–Newton matrix, and the formula with the exact Hessian where that
+gives a covariance at all. What the second-order expansion leaves out is recorded with its sign and without.
 """
 
 from __future__ import annotations

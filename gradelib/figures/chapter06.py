@@ -26,7 +26,8 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
     off = {}
     for panel, (family, covariances) in zip(panels[0], pairs.items(), strict=True):
         learned, formula = (S.detach().diagonal(dim1=-2, dim2=-1).flatten().cpu() for S in covariances)
-        off[family] = float((learned / formula).log().abs().median().exp() - 1)
+        resolved = formula <= 0.5  # an unused latent has the variance 1 on both sides
+        off[family] = float((learned / formula)[resolved].log().abs().median().exp() - 1)
         panel.plot(formula, learned, **look(family, linestyle="", markersize=2, alpha=0.35, rasterized=True))
         panel.axline((1, 1), (2, 2), **look("formula", linewidth=1))
         panel.set(xscale="log", yscale="log", aspect="equal", title=f"{family} posterior")
@@ -37,7 +38,7 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
     return Picture(
         figure,
         alt="Learned variances against those of the formula, on logarithmic axes, one point for each latent of each "
-        f"held-out image. The points follow the line of equality; the median point is off it {words}.",
+        f"held-out image. Where the best variance is at most ½, the median is off the line of equality {words}.",
     )
 
 
@@ -61,7 +62,7 @@ def posterior_slice(
     log_prior = _less_tangent(lambda z: -0.5 * (z**2).sum(-1), h, z)
     pair = hessian[[i, j]][:, [i, j]]
     betas = torch.logspace(-1.5, 2, 36, dtype=x.dtype)
-    curves = {family: [price(pair, float(beta), family) for beta in betas] for family in ("diagonal", "isotropic")}
+    curves = {family: [cost(pair, float(beta), family) for beta in betas] for family in ("diagonal", "isotropic")}
 
     @style()
     def draw(beta: float) -> Picture:
@@ -78,23 +79,23 @@ def posterior_slice(
         panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         panel.set(xlabel=f"$z_{i + 1} - h_{i + 1}$", ylabel=f"$z_{j + 1} - h_{j + 1}$")
         costs.axvline(beta, color=COLOURS["faint"], linewidth=1)
-        prices = {family: price(pair, beta, family) for family in curves}
+        costs_of = {family: cost(pair, beta, family) for family in curves}
         for family, curve in curves.items():
             costs.plot(betas, curve, **look(family, marker=""))
-            costs.plot([beta], [prices[family]], **look(family, linestyle="", markersize=7))
-        costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="price, nats")
+            costs.plot([beta], [costs_of[family]], **look(family, linestyle="", markersize=7))
+        costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="cost, nats")
         costs.minorticks_off()
         figure.legend(loc="outside upper center", ncols=3, title=f"β = {beta:g}")
         spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
         words = f"Ellipses of one standard deviation around the code, with half axes: {spread}."
         grey = " Grey lines: contours of the function that they approximate, ½ and 2 nats below the code."
-        dear = "; ".join(f"{family} {nats:.3f}" for family, nats in prices.items())
-        return Picture(figure, alt=f"{words}{grey} Price of the restriction in nats: {dear}.")
+        dear = "; ".join(f"{family} {nats:.3f}" for family, nats in costs_of.items())
+        return Picture(figure, alt=f"{words}{grey} Cost of the restriction in nats: {dear}.")
 
     return draw
 
 
-def price(hessian: Tensor, beta: float, family: str) -> float:
+def cost(hessian: Tensor, beta: float, family: str) -> float:
     """What the best Σ of a family costs against the best of all, β/2 (log |Π(P)| − log |P|) in nats; P from (d, d)."""
     P = torch.eye(len(hessian), dtype=hessian.dtype) - hessian / beta
     return float(beta / 2 * (torch.logdet(project(P, family)) - torch.logdet(P)))
