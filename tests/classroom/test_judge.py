@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from corpora import some_of
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, code, hand_in
 
 from gradelib import check, exercises
@@ -118,9 +119,8 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "infinite loop" else []) for name in ANSWERS]
-)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(list(ANSWERS), 14))
 def test_the_learner_reads_what_the_notebook_says(marker: Marker, tmp_path: Path, name: str) -> None:
     """Sentence for sentence: the marker's judge and the notebook's are one, though the function is far away."""
     import sympy
@@ -219,7 +219,8 @@ def whole_book() -> Iterator[Marker]:
         yield warm
 
 
-@pytest.mark.parametrize("number", range(1, 13))
+@pytest.mark.sampled
+@pytest.mark.parametrize("number", some_of(range(1, 13), 4))
 def test_the_books_solutions_get_full_marks(whole_book: Marker, tmp_path: Path, number: int) -> None:
     [path] = assignment.write(tmp_path, "all", [number], only_exercises=True)
     marked = whole_book.mark(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import some_of
 from handed_in import code, hand_in
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
@@ -106,7 +107,8 @@ def reported(marker: Marker, folder: Path, cells: list[dict[str, Any]]) -> dict[
 MEMBERS = [(kind, name) for kind in KINDS if kind != "solutions" for name in NOTEBOOKS[kind]]
 
 
-@pytest.mark.parametrize(("kind", "name"), MEMBERS)
+@pytest.mark.sampled
+@pytest.mark.parametrize(("kind", "name"), some_of(MEMBERS, 48))
 def test_the_report_says_what_the_kernel_said(
     kernel: Kernel, marker: Marker, tmp_path: Path, kind: str, name: str
 ) -> None:

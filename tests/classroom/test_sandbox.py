@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from corpora import some_of
 from handed_in import ASKED, FORMULA, FUNCTION, SET_UP, hand_in
 
 from gradelib.classroom import Limits, Marked, Marker, sandbox, sandbox_problem
@@ -378,7 +379,8 @@ def send(raw):
 """
 
 
-@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(list(FORGERIES), 4))
 def test_a_forged_message_earns_nothing(marker: Marker, benign: Path, name: str) -> None:
     cell = (
         f"{SEND}\nsend(json.dumps({FORGERIES[name]}).encode())\nsend(b'{{\"done\": true}}')\nimport time; time.sleep(9)"
@@ -402,7 +404,8 @@ GARBAGE = {
 }
 
 
-@pytest.mark.parametrize("name", GARBAGE)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(list(GARBAGE), 4))
 def test_garbage_ends_only_its_sender(marker: Marker, benign: Path, name: str) -> None:
     marked = attack(marker, benign, FORMULA, SEND + GARBAGE[name] + "\n" + FUNCTION)
     assert ("Python itself ended" if name in ("half a message", "a closed pipe") else "no message of") in marked.problem
@@ -424,9 +427,8 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "silence" else []) for name in LIES]
-)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(list(LIES), 3))
 def test_a_function_that_answers_for_itself_earns_nothing(
     marker: Marker, benign: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -504,7 +506,8 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(list(HOSTILE), 4))
 def test_a_hostile_answer_is_one_sentence(marker: Marker, benign: Path, name: str) -> None:
     cell = f"""
 def trap(*_, **__): raise SystemExit("trap")
@@ -535,7 +538,8 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", some_of(list(ENDS), 2))
 def test_a_crash_is_told_and_keeps_what_was_answered(marker: Marker, benign: Path, name: str) -> None:
     marked = attack(marker, benign, FORMULA, FUNCTION, ENDS[name] + "\ncheck('opt-var-1d', '1')")
     assert "Python itself ended in code cell 4" in marked.problem

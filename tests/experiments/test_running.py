@@ -83,7 +83,7 @@ TOGETHER = ("mnist-objectives", "mnist-samples", "learned-covariance", "digits-l
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("name", some_of(TOGETHER, 2))
+@pytest.mark.parametrize("name", some_of(TOGETHER, 1))
 def test_models_that_are_trained_side_by_side_give_the_same_rows(name, monkeypatch):
     """The jobs of the tiny run, at two β and two seeds, one by one and in groups."""
     original = experiments.find(name)

@@ -725,7 +725,8 @@ def test_a_stub_that_raises_after_some_work_is_unanswered() -> None:
     assert check("kl-standard-normal", started).state == "unanswered"
 
 
-@pytest.mark.parametrize("fork", [True, False, None])  # None: in place, outside the main thread
+@pytest.mark.sampled
+@pytest.mark.parametrize("fork", some_of([True, False, None], 1))  # None: in place, outside the main thread
 def test_imports_are_not_the_learners_time(fork: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     for number in range(3):

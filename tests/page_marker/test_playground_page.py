@@ -165,6 +165,7 @@ def test_each_control_is_described_by_its_sentence(playground):
         assert len(page.find(id=slider["aria-describedby"]).text.split()) > 5
 
 
+@pytest.mark.slow
 def test_what_happens_is_announced_when_it_stops_and_not_before(playground):
     playground.open()
     said = "return document.querySelector('[data-words]').getAttribute('aria-live')"
@@ -224,6 +225,7 @@ def test_a_bad_state_gives_one_sentence_and_the_default(playground, value):
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_off_the_screen(playground):
     playground.open(scrolled=False, height=400)
     idle = "const done = arguments[0]; setTimeout(() => done(document.querySelector('[data-step]').textContent), 700)"
@@ -405,7 +407,7 @@ def test_each_question_of_the_page_has_its_check(playground):
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("state", some_of(list(CLAIMS), 3))
+@pytest.mark.parametrize("state", some_of(list(CLAIMS), 2))
 def test_what_the_page_says_of_a_question_happens(playground, state):
     playground.open(scrolled=False)
     CLAIMS[state](Ten(playground, state))
@@ -431,6 +433,7 @@ def test_the_words_say_what_happened(playground, state, words):
     assert words in playground.text("[data-words]")
 
 
+@pytest.mark.slow
 def test_a_poor_minimum_is_told_as_one(playground):
     """On data set 3 with little noise the second start ends many nats above the first."""
     playground.open("data=3&noise=0.1")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from corpora import some_of
 from engines import Engine
 from fontTools.ttLib import TTFont
 from table_of_contents import files
@@ -72,17 +73,19 @@ def address(built_book):
         yield address
 
 
-@pytest.fixture(scope="module", params=[f"{name}.html" for name in files()])
+@pytest.fixture(scope="module", params=some_of([f"{name}.html" for name in files()], 9))
 def opened(engine, address, request) -> Opened:
     """Each page in turn, with all its folds open: pytest runs all tests of one page before it opens the next."""
     engine.open(f"{address}/{request.param}")
     return Opened(request.param, engine)
 
 
+@pytest.mark.sampled
 def test_folds_open(opened):
     assert opened.engine.run(OPEN_FOLDS) == []
 
 
+@pytest.mark.sampled
 def test_every_formula_is_laid_out(opened, built_book):
     """After the folds are open. None has no size, none sticks out of its place, none covers what stands beside it."""
     number, faults = opened.engine.run(FAULTS)
@@ -92,6 +95,7 @@ def test_every_formula_is_laid_out(opened, built_book):
     assert faults == []
 
 
+@pytest.mark.sampled
 def test_sliders_move(opened):
     for figure in range(opened.engine.run("return document.querySelectorAll('.gl-live').length")):
         opened.engine.run(FRAMES_ARE_THERE, figure)
@@ -107,6 +111,7 @@ def test_sliders_move(opened):
             assert second[0] != []
 
 
+@pytest.mark.sampled
 def test_scripts_have_no_errors(opened):
     """Last, when all has been pressed."""
     assert opened.engine.run("return window.collectedErrors") == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpora import some_of
 from engines import HEIGHT, KINDS, WIDTH, Engine
 from PIL import Image
 from scipy import ndimage
@@ -172,7 +173,8 @@ def chromium_engine():
         yield running
 
 
-@pytest.mark.parametrize("fault", SPOILT)
+@pytest.mark.sampled
+@pytest.mark.parametrize("fault", some_of(list(SPOILT), 2))
 def test_a_fault_is_seen(chromium_engine, address, fault):
     spoil, mark = SPOILT[fault]
     found = set(differences(photograph(chromium_engine, address, before=spoil), reference("chromium")))

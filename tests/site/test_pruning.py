@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 import pytest
+from corpora import some_of
 from fontTools.ttLib import TTFont
 
 from benchmarks.page_audit import PHONE
@@ -121,7 +122,8 @@ SHEETS = [
 ]
 
 
-@pytest.mark.parametrize("form", ["desktop, light mode", "phone, dark mode"])
+@pytest.mark.sampled
+@pytest.mark.parametrize("form", some_of(["desktop, light mode", "phone, dark mode"], 1))
 def test_a_page_looks_as_it_would_with_all_rules(built_book, browser, form):
     width, height = PHONE if "phone" in form else (1300, 900)
     browser.emulate(width=width, height=height, dark="dark" in form)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from bs4 import Tag
+from corpora import some_of
 from docutils import nodes
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
@@ -273,7 +274,8 @@ def contrast(*colours: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize(("dark", "scripts"), [(False, True), (True, True), (False, False)])
+@pytest.mark.sampled
+@pytest.mark.parametrize(("dark", "scripts"), some_of([(False, True), (True, True), (False, False)], 1))
 def test_the_mouse_and_the_keyboard_show_a_definition(root, browser, dark, scripts):
     browser.emulate(width=800, dark=dark)
     browser.open(root / "_build/html/book/01-first.html")
