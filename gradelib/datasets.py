@@ -76,7 +76,7 @@ def synthetic(
     examples: int = 200,
     seed: int = 0,
 ) -> Dataset:
-    """The paper's x = ν(Wz) + ε, z ~ N(0, I), ε ~ N(0, noise² I), ν the leaky ReLU of slope 0.2 (`eq-synthetic`).
+    """The slides' x = ν(Wz) + ε, z ~ N(0, I), ε ~ N(0, noise² I), ν the leaky ReLU of slope 0.2 (`eq-synthetic`).
 
     W (n, d) has orthogonal columns of the lengths `norms`, different ones, for equal ones would leave W unidentified.
     There are `examples` to train on and as many held out. Raises ValueError for n < d or numbers that are not positive.

@@ -170,7 +170,7 @@ EXERCISES = [
         choice=Choice(
             options={
                 "reject": "Reject the formula for narrow q.",
-                "remainder": "Average f less its second-order expansion over the same draws, at both widths.",
+                "remainder": "Average f less its second-order expansion over pairs of draws, at both widths.",
                 "draws": "Repeat the check with 4000 draws at each width.",
             },
             reasons={

@@ -187,7 +187,7 @@ EXERCISES = [
         prompt=(
             "What a decoder owes is the price, in nats, that a posterior with blocks would charge it for. One decoder "
             "was trained with a posterior with blocks, and owes little. The same network, trained with a full "
-            "posterior, owes much. Do the two have surfaces of pictures that differ in shape, or only other axes? "
+            "posterior, owes much. Do the two differ by a rotation of the latents only, or by more? "
             "Which comparison can tell, and why?"
         ),
         inputs={},
@@ -202,8 +202,8 @@ EXERCISES = [
             },
             reasons={
                 "arbitrary": (
-                    "The loss with a full posterior does not change under a rotation, so the axes in which training "
-                    "leaves this decoder are arbitrary."
+                    "The loss with a full posterior does not change under a rotation, so it did not choose the axes in "
+                    "which training leaves this decoder."
                 ),
                 "chance": "Two trainings differ by chance, and a mean over seeds removes what is due to chance.",
                 "uncharged": "A block posterior does not charge for what stands inside a block.",
@@ -212,8 +212,8 @@ EXERCISES = [
             hints={
                 ("best rotation", "chance"): "What does a rotation remove that a mean over seeds would not?",
                 ("best rotation", "uncharged"): "True, but which of the two decoders has axes that nothing chose?",
-                ("more seeds", "arbitrary"): "If each seed has arbitrary axes, what does a mean say of shapes?",
-                ("more seeds", "chance"): "Is it by chance that a decoder with arbitrary axes owes more?",
+                ("more seeds", "arbitrary"): "If no loss chose the axes, what does a mean over seeds say of them?",
+                ("more seeds", "chance"): "Is it by chance that a decoder whose axes nothing chose owes more?",
                 ("more seeds", "uncharged"): "Your reason is about single blocks. What would more seeds tell about it?",
                 ("inside", "arbitrary"): "For the block decoder, can the axes inside a block be turned at no cost?",
                 ("inside", "chance"): "Do the cosines inside a block change when its two latents are turned?",

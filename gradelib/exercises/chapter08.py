@@ -216,7 +216,7 @@ EXERCISES = [
         inputs={},
         choice=Choice(
             options={
-                "sampled": "The sampled β-VAE loss of both, each with the best covariance for its decoder.",
+                "sampled": "The sampled β-VAE loss of both, each with its own best covariance.",
                 "deterministic": "The GRAE loss of both.",
                 "reported": "The two numbers as they are reported.",
             },

@@ -136,11 +136,13 @@ EXERCISES = [
         choice=Choice(
             options={
                 "nothing": "The subspace of the first d principal directions, and no axis in it.",
-                "pictures": "The first d principal directions among the pictures, but not which latent has which.",
+                "pictures": "The first d principal directions among the pictures, but no axis of the code.",
                 "both": "The first d principal directions, and each latent goes along with one of them.",
             },
             reasons={
-                "distinct": "WB has distinct eigenvalues, and WR with RᵀB gives the same loss for every rotation R.",
+                "distinct": (
+                    "WB's nonzero eigenvalues differ, and WR with RᵀB gives the same loss for every rotation R."
+                ),
                 "columns": "The loss contains the length of each column of W.",
                 "product": "The loss depends on W and B through sums of squares, which no rotation changes.",
             },
