@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
         ("gradelib/_files.py", "tests/experiments/test_atomic_writes.py"),
         ("gradelib/exercises/chapter06.py", "tests/marker/test_exercises.py"),
         ("gradelib/figures/chapter06.py", "tests/figures/test_chapter06.py"),
-        ("tests/corpora.py", "tests/experiments/test_recipes.py"),
+        ("tests/corpora.py", "tests/classroom/test_judge.py"),
         ("book/extensions/page/fonts.py", "tests/site/test_fonts.py"),
         ("book/06-optimal-covariance.md", "tests/notebooks/test_chapters.py"),
         ("book/_static/scripts/marker.js", "tests/page_marker/test_marking.py"),
