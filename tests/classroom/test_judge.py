@@ -120,7 +120,13 @@ ANSWERS = {
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("name", some_of(list(ANSWERS), 14))
+@pytest.mark.parametrize(
+    "name",
+    [
+        *some_of([name for name in ANSWERS if name != "infinite loop"], 14),
+        pytest.param("infinite loop", marks=pytest.mark.slow),
+    ],
+)
 def test_the_learner_reads_what_the_notebook_says(marker: Marker, tmp_path: Path, name: str) -> None:
     """Sentence for sentence: the marker's judge and the notebook's are one, though the function is far away."""
     import sympy

@@ -1,4 +1,4 @@
-"""Every page at the width of a desktop, every other one in dark mode: requests, errors, layout shift, axe, figures."""
+"""Pages as wide as a desktop, a sample or all, every other one dark: requests, errors, layout shift, axe, figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page at the width of a phone, every other one in dark mode: overflow, layout shift, axe, touch targets."""
+"""Pages as wide as a phone, a sample or all, every other one dark: overflow, layout shift, axe, touch targets."""
 
 from __future__ import annotations
 
