@@ -48,7 +48,8 @@ def _jobs() -> Iterator[Job]:
             yield {**CORE, "control": "shared", "objective": "grae_column", "beta": beta, "seed": seed}
         for pixels in PIXELS:
             for steps in (*LENGTHS, STEPS):
-                yield {**CORE, "control": "bernoulli", "beta": 0.4, "seed": seed, "steps": steps, "pixels": pixels}
+                for beta in (0.1, 0.4, 0.8):
+                    yield {**CORE, "control": "bernoulli", "beta": beta, "seed": seed, "steps": steps, "pixels": pixels}
 
 
 def _both(control: str, betas: Sequence[float], **changes: Any) -> Iterator[Job]:

@@ -44,7 +44,7 @@ WRONG = {
     "the bound of the isotropic family": (
         "07",
         '"eq-hadamard-gap"',
-        {'"sum(log(diag(S)))"': '"d*log(tr(S)/d)"'},
+        {'"sum(log(diag(P)))"': '"d*log(tr(P)/d)"'},
     ),
     "a length with one metric for the whole curve": (
         "07",
@@ -53,8 +53,8 @@ WRONG = {
     ),
     "the bound of two latents for three": (
         "09",
-        '"d*log(1 + tr(S)/(d*beta))"',
-        {'"d*log(1 + tr(S)/(d*beta))"': '"2*log(1 + tr(S)/(2*beta))"'},
+        '"d*log(1 + tr(M)/(d*beta))"',
+        {'"d*log(1 + tr(M)/(d*beta))"': '"2*log(1 + tr(M)/(2*beta))"'},
     ),
     "a highest sum that nobody looked for": (
         "10",
