@@ -384,5 +384,6 @@ def state_of(experiment: Experiment, folder: Path | None = None) -> str:
         return f"stale: {head['stale']}"
     if not _is_tried(experiment, head) and (what := difference(head["tiny"]["digits"], experiment.tiny())):
         return f"stale until confirmed: {what}"
-    older = sum(row["provenance"]["code"] != code_digest(experiment) for row in rows.values())
+    today = code_digest(experiment)
+    older = sum(row["provenance"]["code"] != today for row in rows.values())
     return "current" + (f"; of earlier code with the same tiny digits: {older} rows" if older else "")

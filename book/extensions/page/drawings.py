@@ -138,7 +138,7 @@ def compressed(address: str) -> str:
     if not address.startswith(DATA):
         return address
     before, after = base64.b64decode(address.removeprefix(DATA)), io.BytesIO()
-    Image.open(io.BytesIO(before)).convert("RGBA").save(after, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    Image.open(io.BytesIO(before)).convert("RGBA").save(after, "WEBP", lossless=True, quality=100, method=5, exact=True)
     if len(after.getvalue()) >= len(before):
         return address
     return f"data:image/webp;base64,{base64.b64encode(after.getvalue()).decode()}"
