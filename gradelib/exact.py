@@ -550,15 +550,20 @@ class _Case:
             number = (-1.0) ** seed if symbol in self.squares else sign * rng.integers(16, 160) / 64
             numbers.setdefault(symbol, number)
         place = [mpmath.mpf(numbers[symbol]) for symbol in self._symbols]
-        return place, {name: self._number(value, place) for name, value in self.values.items()}
+        return place, {name: self._number(name, place) for name in self.values}
 
-    def _number(self, value: Any, place: Sequence[Any]) -> Any:
+    def _number(self, name: str, place: Sequence[Any]) -> Any:
         try:
-            entries = sp.lambdify(self._symbols, _flat(value), modules="mpmath")(*place)
-            result = np.array([mpmath.mpf(entry) for entry in entries], dtype=object).reshape(np.shape(value))
+            entries = [mpmath.mpf(entry) for entry in self._makers[name](*place)]
         except (ZeroDivisionError, TypeError):  # a complex number is no mpf
             raise _NoValueError(f"a name has no real value at a point with {self.where}.") from None
-        return result if np.shape(value) else result[()]
+        shape = np.shape(self.values[name])
+        return np.array(entries, dtype=object).reshape(shape) if shape else entries[0]
+
+    @cached_property
+    def _makers(self) -> dict[str, Callable[..., Any]]:
+        """What gives the entries of each name, of the numbers for the symbols."""
+        return {name: sp.lambdify(self._symbols, _flat(value), modules="mpmath") for name, value in self.values.items()}
 
     @cached_property
     def _free(self) -> list[sp.Symbol]:

@@ -10,6 +10,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
 from myst_nb.core.read import is_myst_markdown_notebook
 from myst_nb.sphinx_ import SphinxEnvType
+from nbclient import NotebookClient
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -43,5 +44,7 @@ def execute_outdated(app: Sphinx, env: BuildEnvironment, docnames: list[str]) ->
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     os.environ.update(_kernel.ENVIRONMENT)  # every kernel of the build inherits it
+    # A kernel has nothing left to do after its last cell, and would take a second or two to take itself apart.
+    NotebookClient.shutdown_kernel.default_value = "immediate"
     app.connect("env-before-read-docs", execute_outdated)
     return metadata()
