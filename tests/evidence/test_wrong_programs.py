@@ -59,7 +59,7 @@ WRONG = {
     "a highest sum that nobody looked for": (
         "10",
         '"eq-crowding"',
-        {"highest_sum(J, beta**4)": "torch.ones(()) + 0 * beta"},
+        {"highest_sum(X, beta**4)": "torch.ones(()) + 0 * beta"},
     ),
     "one covariance for all clouds": ("11", '"eq-aggregate"', {"(S + V)/2": "S"}),
     "a fitted prior without the spread of the codes": (

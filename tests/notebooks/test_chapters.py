@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jupytext
 import nbformat
 import pytest
+import torch
 from cells import too_big
 
 from book.extensions import chapter_sources
-from gradelib import exercises
+from gradelib import exercises, networks, training
 
 CHAPTERS = chapter_sources(Path(__file__).parents[2])
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
@@ -72,3 +74,27 @@ def test_untouched_stubs_are_unanswered_and_solutions_correct(chapter):
 @each_chapter
 def test_chapter_has_a_live_figure(chapter):
     assert any("live.explore(" in cell.source for cell in code_cells(chapter))
+
+
+def test_the_program_that_no_cell_runs_would_run(monkeypatch, tmp_path):
+    """Chapter 11 shows how to train on CelebA; here it does so for one step, on a few random pictures of that shape."""
+    text = next(path for path in CHAPTERS if path.stem == "11-samples").read_text(encoding="utf-8")
+    [program] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    short = {"steps": 1, "batch_size": 2, "seeds": range(1)}
+    names = {
+        "torch": torch,
+        "networks": networks,
+        "datasets": SimpleNamespace(load=lambda _, dtype: SimpleNamespace(train=torch.rand(4, 64 * 64 * 3, dtype=dtype))),
+        "training": SimpleNamespace(fit_grid=lambda *given, **more: training.fit_grid(*given, **more | short)),
+        "prices": (0.4,),
+        "fits": {},
+    }
+    monkeypatch.chdir(tmp_path)  # it leaves checkpoints
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # as the chapter's first cell does
+    try:
+        exec(program, names)
+    finally:
+        torch.set_default_dtype(before)
+    for name in ("β-VAE", "GRAE≈"):
+        assert names["fits"][name][0.4, 0].losses.isfinite().all()
