@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+unexport PYTHONDONTWRITEBYTECODE  # or each of some hundred processes would compile the package anew
 RUN := $(shell find gradelib -name '*.py' -o -name '*.json' -o -name '*.npz') book/extensions/notebooks/execution.py
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 

@@ -46,8 +46,8 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are processors: many tests wait, for a browser, a kernel or a sandbox."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are processors: many tests wait, for a browser, a kernel or a sandbox."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -231,6 +231,7 @@ def test_every_report_says_whether_there_was_a_sandbox(run, tmp_path):
     assert set(walled) == {bool(walls())}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_where_it_was(run, folder, tmp_path):
     """SIGKILL for the command and its workers, with some files marked and some not."""
     results = tmp_path / "results"

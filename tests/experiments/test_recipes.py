@@ -186,7 +186,7 @@ def test_each_sign_is_there_to_be_flipped():
 @pytest.mark.sampled
 @pytest.mark.parametrize(
     ("module", "owner", "name", "right", "wrong"),
-    [(module, *flip) for module, flips in OF_RECIPES.items() for flip in some_of(flips, 1)],
+    [(module, *flip) for module, flips in some_of(list(OF_RECIPES.items()), 4) for flip in some_of(flips, 1)],
     ids=lambda part: getattr(part, "__name__", part).split(".")[-1],
 )
 def test_a_flipped_sign_shows(module, owner, name, right, wrong, digits, monkeypatch):

@@ -417,7 +417,7 @@ needs_child = pytest.mark.skipif(not guard.can_fork(), reason="needs a child pro
 
 @needs_child
 @pytest.mark.sampled
-@pytest.mark.parametrize("name", some_of(list(FUNCTIONS), 14))
+@pytest.mark.parametrize("name", some_of(list(FUNCTIONS), 8))
 def test_hostile_function(name: str, capfd: pytest.CaptureFixture) -> None:
     survives(lambda: FUNCTIONS[name], capfd)
 

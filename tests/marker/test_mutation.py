@@ -26,7 +26,7 @@ from gradelib.marker.mutation import mutants
 from gradelib.marker.parser import parse
 
 FORMULAS = [exercise for exercise in exercises.every() if exercise.answer]
-MOST, FEWEST, SAMPLE = 2400, 2000, 300
+MOST, FEWEST, SAMPLE = 2400, 2000, 150
 
 
 def random_inputs(domains: Mapping[str, str], n: int, d: int, seed: int) -> dict[str, Any]:

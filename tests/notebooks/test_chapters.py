@@ -81,10 +81,11 @@ def test_the_program_that_no_cell_runs_would_run(monkeypatch, tmp_path):
     text = next(path for path in CHAPTERS if path.stem == "11-samples").read_text(encoding="utf-8")
     [program] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     short = {"steps": 1, "batch_size": 2, "seeds": range(1)}
+    pictures = torch.rand(4, 64 * 64 * 3)
     names = {
         "torch": torch,
         "networks": networks,
-        "datasets": SimpleNamespace(load=lambda _, dtype: SimpleNamespace(train=torch.rand(4, 64 * 64 * 3, dtype=dtype))),
+        "datasets": SimpleNamespace(load=lambda _, dtype: SimpleNamespace(train=pictures.to(dtype))),
         "training": SimpleNamespace(fit_grid=lambda *given, **more: training.fit_grid(*given, **more | short)),
         "prices": (0.4,),
         "fits": {},

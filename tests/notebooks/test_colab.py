@@ -51,13 +51,14 @@ def archive() -> bytes:
     """The working tree as GitHub packs it: a zip file with one folder."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
-        for path in sorted(ROOT.rglob("*")):
-            parts = path.relative_to(ROOT).parts
-            ours = not any(
-                part.startswith((".", "_build", "__pycache__")) or part.endswith(".egg-info") for part in parts
+        for folder, folders, files in os.walk(ROOT):
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not name.startswith((".", "_build", "__pycache__")) and not name.endswith(".egg-info")
             )
-            if ours and path.is_file():
-                file.write(path, Path("book-main", *parts))
+            for path in (Path(folder, name) for name in sorted(files) if name[0] != "."):
+                file.write(path, Path("book-main", path.relative_to(ROOT)))
     return packed.getvalue()
 
 

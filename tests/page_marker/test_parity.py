@@ -28,7 +28,7 @@ from gradelib.marker.page import language_data
 from gradelib.marker.parser import parse
 from gradelib.marker.vocabulary import LANGUAGE
 
-MANY, SAMPLE = 8000, 200  # cases of a kind that is drawn at random, and how many of them a sample has
+MANY, SAMPLE = 8000, 120  # cases of a kind that is drawn at random, and how many of them a sample has
 Record = Callable[[str, object], None]
 
 

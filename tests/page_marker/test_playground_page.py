@@ -180,6 +180,7 @@ def test_what_happens_is_announced_when_it_stops_and_not_before(playground):
     assert playground.browser.run("return changes") == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_where_an_uninterrupted_one_ends(playground):
     playground.open("data=3&start=5")
     once = playground.row("diagonal")[:3]
@@ -407,12 +408,13 @@ def test_each_question_of_the_page_has_its_check(playground):
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("state", some_of(list(CLAIMS), 2))
+@pytest.mark.parametrize("state", some_of(list(CLAIMS), 1))
 def test_what_the_page_says_of_a_question_happens(playground, state):
     playground.open(scrolled=False)
     CLAIMS[state](Ten(playground, state))
 
 
+@pytest.mark.slow
 def test_with_the_leaky_relu_the_gap_is_there(playground):
     playground.open(scrolled=False)
     assert min(Ten(playground, "noise=0.5&beta=4").above("grae", "diagonal")) > 0.15

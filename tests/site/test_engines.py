@@ -73,7 +73,7 @@ def address(built_book):
         yield address
 
 
-@pytest.fixture(scope="module", params=some_of([f"{name}.html" for name in files()], 9))
+@pytest.fixture(scope="module", params=some_of([f"{name}.html" for name in files()], 5))
 def opened(engine, address, request) -> Opened:
     """Each page in turn, with all its folds open: pytest runs all tests of one page before it opens the next."""
     engine.open(f"{address}/{request.param}")
