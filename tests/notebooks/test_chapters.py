@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +50,24 @@ def test_chapter_opens_with_its_question_and_ends_with_a_summary(chapter):
     assert opening[1].endswith("?"), "the opening line is a question"
     for part in ("After this chapter you can", "What you need", "What the paper says", "## Summary", "{cite"):
         assert part in text, part
+
+
+@each_chapter
+def test_each_training_takes_its_device_from_the_first_cell_with_torch(chapter):
+    sources = [cell.source for cell in code_cells(chapter)]
+    first = next(source for source in sources if "import torch" in source)
+    devices = {device_of(call) for source in sources for call in trainings(source)}
+    assert all(re.search(rf"^{device} = ", first, re.MULTILINE) for device in devices)
+    assert len(devices) <= 1
+
+
+def trainings(source: str) -> list[ast.Call]:
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func) in ("training.fit", "training.fit_grid")]
+
+
+def device_of(call: ast.Call) -> str:
+    return next((ast.unparse(given.value) for given in call.keywords if given.arg == "device"), "none is given")
 
 
 @each_chapter
