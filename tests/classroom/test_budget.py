@@ -115,7 +115,7 @@ def test_an_interrupted_cell_that_sleeps_on_is_given_up_by_the_clock(clock: Cloc
 
 @pytest.fixture(scope="module")
 def marker() -> Iterator[Marker]:
-    with Marker(ASKED, seed=1, sandbox=sandbox_problem() is None, limits=Limits(seconds=2)) as warm:
+    with Marker(ASKED, seed=1, sandbox=sandbox_problem() is None, limits=Limits(seconds=1)) as warm:
         yield warm
 
 
@@ -124,15 +124,15 @@ def marked(marker: Marker, folder: Path, *cells: str) -> Marked:
 
 
 def test_an_endless_cell_is_interrupted_and_what_follows_is_run(marker: Marker, tmp_path: Path) -> None:
-    found = marked(marker, tmp_path, "n = 1\nwhile True: n += 1", FORMULA, "assert n > 1\n" + FUNCTION)
+    found = marked(marker, tmp_path, FUNCTION, "n = 1\nwhile True: n += 1", "assert n > 1\n" + FORMULA)
     assert all(found.marks)
-    assert found.problem == "Code cell 2 was still running after 2 seconds of computing; it was interrupted."
+    assert found.problem == "Code cell 3 was still running after 1 seconds of computing; it was interrupted."
 
 
 def test_a_cell_that_sleeps_is_interrupted_by_the_clock(
     marker: Marker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "WALL", 2)
+    monkeypatch.setattr(guard, "WALL", 4)
     found = marked(marker, tmp_path, "import time\ntime.sleep(10**6)", FORMULA, FUNCTION)
     assert all(found.marks)
     assert found.problem == "Code cell 2 had not ended after 4 seconds, and computed little; it was interrupted."
