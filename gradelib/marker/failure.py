@@ -5,13 +5,13 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from gradelib.marker.reading import type_name
+from gradelib.marker.reading import public_type_name
 from gradelib.marker.vocabulary import shown
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The quoted name of the error's type, the first line of its message, the line it left the function from."""
+    """The quoted name of the error's public type, the first line of its message, the line it left the function from."""
 
     kind: str
     message: str
@@ -24,7 +24,7 @@ class Failure:
         message = _message(error)
         frames = traceback.extract_tb(error.__traceback__)
         memory = isinstance(error, MemoryError) or "can't allocate memory" in message
-        return cls(type_name(error), message, frames[1].lineno if len(frames) > 1 else None, memory)
+        return cls(public_type_name(error), message, frames[1].lineno if len(frames) > 1 else None, memory)
 
 
 class RemoteError(Exception):

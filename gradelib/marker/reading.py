@@ -124,7 +124,20 @@ def choice_text(answer: object) -> str | None:
 
 def type_name(value: object) -> str:
     """The name of a value's type, read without asking the value or a metaclass of its own."""
-    return shown(str.__str__(type.__dict__["__name__"].__get__(type(value))))
+    return shown(_name_of(type(value)))
+
+
+def public_type_name(value: object) -> str:
+    """The same of the first type among a value's own and its parents whose name is not private.
+
+    Python 3.13 has a private subtype of SyntaxError for input that breaks off, which no learner has heard of.
+    """
+    names = map(_name_of, type.__dict__["__mro__"].__get__(type(value)))
+    return shown(next(name for name in names if not name.startswith("_")))
+
+
+def _name_of(kind: type) -> str:
+    return str.__str__(type.__dict__["__name__"].__get__(kind))
 
 
 def _taken_out(answer: object) -> object:

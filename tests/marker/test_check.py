@@ -13,7 +13,7 @@ import sympy as sp
 import torch
 
 import gradelib
-from gradelib import check
+from gradelib import check, exercises
 from gradelib.marker.check import mark
 from gradelib.marker.exercise import Exercise, Mistake
 from gradelib.marker.result import Result
@@ -449,3 +449,13 @@ def test_a_reference_may_be_given_by_its_place() -> None:
 
 def test_check_is_exported() -> None:
     assert gradelib.check is check
+
+
+def test_an_error_of_a_private_type_is_told_by_its_public_parent():
+    class _IncompleteInput(SyntaxError):
+        """As in Python 3.13, for a cell that breaks off."""
+
+    def breaks_off(J, curvature, beta):
+        raise _IncompleteInput("incomplete input")
+
+    assert "“SyntaxError”" in mark(exercises.get("optimal-variances"), breaks_off).text
