@@ -452,10 +452,10 @@ def test_check_is_exported() -> None:
 
 
 def test_an_error_of_a_private_type_is_told_by_its_public_parent():
-    class _IncompleteInput(SyntaxError):
+    class _IncompleteInputError(SyntaxError):
         """As in Python 3.13, for a cell that breaks off."""
 
     def breaks_off(J, curvature, beta):
-        raise _IncompleteInput("incomplete input")
+        raise _IncompleteInputError("incomplete input")
 
     assert "“SyntaxError”" in mark(exercises.get("optimal-variances"), breaks_off).text
