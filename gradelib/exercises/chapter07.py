@@ -185,7 +185,7 @@ EXERCISES = [
     Exercise(
         id="axes-or-shape",
         prompt=(
-            "What a decoder owes is the price, in nats, that a posterior with blocks would charge it for. One decoder "
+            "What a decoder owes is the price, in nats, of a posterior with blocks. One decoder "
             "was trained with a posterior with blocks, and owes little. The same network, trained with a full "
             "posterior, owes much. Do the two differ by a rotation of the latents only, or by more? "
             "Which comparison can tell, and why?"

@@ -58,7 +58,11 @@ EXERCISES = [
     ),
     Exercise(
         id="linear-posterior-variance",
-        prompt="In the same linear β-VAE at its optimum, what is the posterior variance of that latent?",
+        prompt=(
+            "A linear β-VAE with unit noise and a diagonal posterior is at its optimum, and lam > beta is one of the d "
+            "largest eigenvalues of the data's covariance. What is the posterior variance of the latent that codes this "
+            "direction?"
+        ),
         inputs={"lam": "pos", "beta": "pos"},
         answer="beta/lam",
         also_right=("1/(lam/beta)", "1 - (lam - beta)/lam", "beta*lam**-1", "1/(1 + (lam - beta)/beta)"),

@@ -599,8 +599,10 @@ def children() -> set[str]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to look for processes")
 def test_no_child_is_left_behind() -> None:
     with subprocess.Popen(["sleep", "60"]) as seen:  # what looks for children finds one
-        before = children()
-        assert str(seen.pid) in before
-        check("opt-cov", forks)
-        assert children() <= before
-        seen.kill()
+        try:
+            before = children()
+            assert str(seen.pid) in before
+            check("opt-cov", forks)
+            assert children() <= before
+        finally:
+            seen.kill()
