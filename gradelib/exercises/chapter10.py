@@ -65,8 +65,8 @@ EXERCISES = [
     Exercise(
         id="grae-bound",
         prompt=(
-            "Write the loss GRAE≈ of one example for unit Gaussian noise, without the constant n/2 log 2π: GRAE with the "
-            "column-wise bound in place of the log det. r is the picture g(h), J the decoder's Jacobian at h."
+            "Write the loss GRAE≈ of one example for unit Gaussian noise, without the constant n/2 log 2π: GRAE with "
+            "the column-wise bound in place of the log det. r is the picture g(h), J the decoder's Jacobian at h."
         ),
         inputs={"x": "vector:n", "r": "vector:n", "h": "vector:d", "J": "matrix:n,d", "beta": "pos"},
         answer="norm2(x - r)/2 + beta/2*norm2(h) + beta/2*sum(log(1 + colnorm2(J)/beta))",

@@ -59,9 +59,9 @@ EXERCISES = [
     Exercise(
         id="linear-posterior-variance",
         prompt=(
-            "A linear β-VAE with unit noise and a diagonal posterior is at its optimum, and lam > beta is one of the d "
-            "largest eigenvalues of the data's covariance. What is the posterior variance of the latent that codes this "
-            "direction?"
+            "A linear β-VAE with unit noise and a diagonal posterior is at its optimum, and lam > beta is one of the "
+            "d largest eigenvalues of the data's covariance. What is the posterior variance of the latent that codes "
+            "this direction?"
         ),
         inputs={"lam": "pos", "beta": "pos"},
         answer="beta/lam",

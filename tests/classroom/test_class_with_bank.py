@@ -16,6 +16,8 @@ from gradelib.cli import main
 from gradelib.exercises import banks
 from gradelib.exercises.bank import Bank
 
+pytestmark = pytest.mark.slow  # `test_grade.py` marks a class, `test_banks.py` tries a bank
+
 REGRESSION = Path(banks.__path__[0], "regression.py")
 SLOPE, RIDGE = "dot(x, y)/norm2(x)", "inv(T(X)@X + lam*I_d)@T(X)@y"
 

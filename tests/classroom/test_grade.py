@@ -257,6 +257,7 @@ def stamps(results: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in results.glob("marks/*/[!.]*.json")}
 
 
+@pytest.mark.slow
 def test_shards_share_the_work_and_the_last_run_reports(run, folder, tmp_path):
     results = tmp_path / "results"
     where = (folder, "--out", results, "--seed", SEED, "--workers", 2, *walls())

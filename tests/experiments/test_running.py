@@ -525,6 +525,7 @@ def test_the_digest_of_an_experiment_covers_its_mathematics():
 # --- the command, with workers, on the four files of MNIST
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("name", some_of(["mnist-objectives", "mnist-blocks", "learned-covariance"], 1))
 def test_the_command_trains_in_a_worker_and_goes_on(name, tmp_path, monkeypatch, capsys):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from corpora import some_of
 from markdown_it import MarkdownIt
 from math_core import LatexError, LatexToMathML
 from nbconvert import HTMLExporter
@@ -22,7 +23,7 @@ from book.extensions.site import site_url
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_notebook = pytest.mark.parametrize("path", some_of(NOTEBOOKS, 4), ids=lambda path: path.stem)
 
 
 def body(notebook: NotebookNode) -> str:
@@ -67,6 +68,7 @@ def faults(notebook: NotebookNode) -> list[str]:
     return lost + dead + [f"left over: {mark}" for mark in ("```", "](", "**", "<a ", "<details") if mark in page.text]
 
 
+@pytest.mark.sampled
 @each_notebook
 def test_links_numbers_and_solutions_survive(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
@@ -102,6 +104,7 @@ def there(book: Path, page: str, anchor: str) -> bool:
     return (book / page).is_file() and (not anchor or f'id="{anchor}"' in (book / page).read_text(encoding="utf8"))
 
 
+@pytest.mark.sampled
 @each_notebook
 def test_links_to_the_published_book_lead_somewhere(path: Path, built_book: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
@@ -141,6 +144,7 @@ def broken(notebook: NotebookNode) -> list[str]:
     return errors
 
 
+@pytest.mark.sampled
 @each_notebook
 def test_every_formula_can_be_read(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)

@@ -314,6 +314,7 @@ def test_a_question_of_two_parts_has_two_fields(open_page):
 # --- the look
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "dark"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.engines  # `test_answer_fields.py` tries Chromium
+
 # Types an answer and submits it; returns the state, the verdict and what was read.
 SUBMIT = """
 const form = document.querySelector('[data-exercise="beta-objective"] form');

@@ -243,6 +243,7 @@ def test_nothing_is_trained_off_the_screen(playground):
     playground.wait()
 
 
+@pytest.mark.slow
 def test_with_reduced_motion_play_leads_to_the_result(playground):
     playground.open()
     feature = [{"name": "prefers-reduced-motion", "value": "reduce"}]
@@ -258,6 +259,7 @@ def test_with_reduced_motion_play_leads_to_the_result(playground):
     playground.browser.emulate()
 
 
+@pytest.mark.slow
 def test_the_page_stays_alive_while_it_trains(playground):
     """A frame trains for about 8 milliseconds: no frame holds the page back for a run of 1500 steps."""
     playground.open()
@@ -407,6 +409,7 @@ def test_each_question_of_the_page_has_its_check(playground):
     assert [button["data-state"] for button in parse(playground.page).select("button[data-state]")] == list(CLAIMS)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("state", some_of(list(CLAIMS), 1))
 def test_what_the_page_says_of_a_question_happens(playground, state):
@@ -420,16 +423,17 @@ def test_with_the_leaky_relu_the_gap_is_there(playground):
     assert min(Ten(playground, "noise=0.5&beta=4").above("grae", "diagonal")) > 0.15
 
 
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        ("examples=20", "Diagonal: its axes are not those of W, but 1"),
-        ("turn=30", "are the same, pixel by pixel, as those of the straight W"),
-        ("long=1.5&short=1.5", "Diagonal: its axes are not to be trusted"),
-        ("noise=0.05", "Diagonal: has not finished turning"),
-        ("noise=0.5&beta=4", "Diagonal: one direction has gone silent"),
-    ],
-)
+WORDS = [
+    ("examples=20", "Diagonal: its axes are not those of W, but 1"),
+    ("turn=30", "are the same, pixel by pixel, as those of the straight W"),
+    ("long=1.5&short=1.5", "Diagonal: its axes are not to be trusted"),
+    ("noise=0.05", "Diagonal: has not finished turning"),
+    ("noise=0.5&beta=4", "Diagonal: one direction has gone silent"),
+]
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize(("state", "words"), some_of(WORDS, 2))
 def test_the_words_say_what_happened(playground, state, words):
     playground.open(state)
     assert words in playground.text("[data-words]")

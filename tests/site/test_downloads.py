@@ -13,6 +13,8 @@ from benchmarks.page_audit import dead_links
 from book.extensions.page.downloads import FOLDER, NOTEBOOKS_NAME, PDF_NAME, archive
 from book.extensions.pdf.make import PDF
 
+pytestmark = pytest.mark.slow  # three builds; `test_pages.py` looks for dead links
+
 TOC = "format: jb-book\nroot: book/index\nchapters:\n  - file: book/01-one\n"
 
 

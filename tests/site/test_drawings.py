@@ -129,6 +129,7 @@ def test_paths_go_through_the_same_points(still):
         assert max(distances.min(axis=0).max(), distances.min(axis=1).max()) < 0.011
 
 
+@pytest.mark.slow
 def test_each_frame_looks_as_it_does_alone(tmp_path, live, still, browser: Browser):
     """Before and after the others are loaded."""
     script, look = (STATIC_FILES.joinpath(name).read_text(encoding="utf8") for name in ("live.js", "book.css"))

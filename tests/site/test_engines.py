@@ -73,7 +73,7 @@ def address(built_book):
         yield address
 
 
-@pytest.fixture(scope="module", params=some_of([f"{name}.html" for name in files()], 5))
+@pytest.fixture(scope="module", params=some_of([f"{name}.html" for name in files()], 3))
 def opened(engine, address, request) -> Opened:
     """Each page in turn, with all its folds open: pytest runs all tests of one page before it opens the next."""
     engine.open(f"{address}/{request.param}")
@@ -160,6 +160,7 @@ def italic(letter: str) -> str:
     return letter
 
 
+@pytest.mark.slow
 def test_no_letter_of_a_formula_is_missing(engine, address, built_book):
     """In the letters of the mathematical font each has the width that the font gives it, in others hardly all have."""
     face = fonts.FACES["maths"]

@@ -126,6 +126,7 @@ def test_a_notebook_folds_words_and_leaves_code_open(root):
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_on_paper_nothing_is_folded(root):
     make.write_latex(root)
     text = (root / "_build/latex/book.tex").read_text(encoding="utf8").replace("\\sphinxAtStartPar\n", "")

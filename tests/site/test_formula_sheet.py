@@ -20,6 +20,8 @@ from scipy import ndimage
 from small_book import build, write_configuration
 from web_server import serve
 
+pytestmark = pytest.mark.slow  # how formulas are laid out is tried in `test_engines.py`
+
 SHEET = Path(__file__).with_name("sheet.md")
 REFERENCES = Path(__file__).with_name("sheet")  # NAME.png for each engine
 FORMULAS = re.findall(r"\$\$ (.*?) \$\$", SHEET.read_text(encoding="utf8"))

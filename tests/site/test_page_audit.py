@@ -35,6 +35,7 @@ def test_a_jump_is_measured(tmp_path, browser):
     assert layout_shift(browser) == pytest.approx(0.06, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("browser")
 def test_the_command_prints_and_writes_what_it_found(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(

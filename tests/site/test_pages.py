@@ -218,6 +218,7 @@ def live_pages(book) -> list:
     return [page for page in html_pages(book) if b'class="gl-live"' in page.read_bytes()]
 
 
+@pytest.mark.slow
 def test_text_and_a_frame_are_there_without_scripts(built_book, browser):
     browser.emulate(scripts=False)
     for page in live_pages(built_book)[::4]:
@@ -241,6 +242,7 @@ ONLY_ON_A_SCREEN = (
 )
 
 
+@pytest.mark.slow
 def test_print_shows_stills_and_solutions_and_no_controls(built_book, browser):
     for page in live_pages(built_book)[::4]:  # one style sheet serves all
         browser.emulate(dark=True)

@@ -74,6 +74,7 @@ for (const table of document.querySelectorAll("table"))
   for (const row of [...table.querySelectorAll("tbody tr")].slice(3)) row.remove();"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_axe_finds_no_violation_in_the_long_table(built_book, browser, whole):
     browser.emulate(width=DESKTOP[0], height=DESKTOP[1])

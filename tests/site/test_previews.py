@@ -6,8 +6,10 @@ import json
 import time
 import unicodedata
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
+from corpora import some_of
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -104,8 +106,8 @@ def test_targets_of_a_page_stand_in_a_script(root):
     assert not (root / "_static/previews/book/index.js").exists()
 
 
-@pytest.mark.parametrize("name", LINKS)
-@pytest.mark.parametrize("way", ["mouse", "keyboard"])
+@pytest.mark.sampled
+@pytest.mark.parametrize(("way", "name"), some_of([*product(("mouse", "keyboard"), LINKS)], 3))
 def test_a_link_shows_what_it_leads_to(opened, name, way):
     """On the same page or on another one, which a page that was opened as a file cannot read."""
     address, *words = LINKS[name]

@@ -122,6 +122,7 @@ SHEETS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("form", some_of(["desktop, light mode", "phone, dark mode"], 1))
 def test_a_page_looks_as_it_would_with_all_rules(built_book, browser, form):
