@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,7 +45,7 @@ class Summary:
 
 def summary(name: str) -> Summary:
     """What there is of an experiment; raises ValueError for an unknown name and for a damaged file."""
-    found, experiment = experiments.load(name), experiments.find(name)
+    found, experiment = _load(name), experiments.find(name)
     rows = list(found.rows.values())
     done = [row for row in rows if row["state"] == "done"]
     data = dict.fromkeys(experiment.data_of(job) for job in experiment.jobs.values())
@@ -75,7 +75,7 @@ def measured(name: str, column: str, **which: str) -> str:
     """
     lines = [
         line
-        for line in experiments.load(name).table
+        for line in _load(name).table
         if all(_shown(line.get(key)) == value for key, value in which.items())
     ]
     if len(lines) != 1 or lines[0].get(column) is None:
@@ -89,13 +89,23 @@ def measured(name: str, column: str, **which: str) -> str:
     return said if column in SIGNED else said.removeprefix("+")
 
 
+def _load(name: str) -> experiments.Recorded:
+    """What is recorded: read and evaluated once a build, as many places ask for it."""
+    return _kept(experiments.load, name)
+
+
+@lru_cache(maxsize=len(experiments.NAMES))
+def _kept(load: Callable[[str], experiments.Recorded], name: str) -> experiments.Recorded:
+    return load(name)
+
+
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def seeds(name: str) -> int:
     """The smallest number of seeds in the table of an experiment; 0 while its grid has rows that are not recorded."""
-    found = experiments.load(name)
+    found = _load(name)
     return min((line.get("seeds", 0) for line in found.table), default=0) if not found.missing else 0
 
 
@@ -108,7 +118,7 @@ def path(name: str) -> str:
 
 def words(name: str) -> list[str]:
     """Sentences for the ledger: what there is, the length and the controls, and what it found."""
-    found, experiment = experiments.load(name), experiments.find(name)
+    found, experiment = _load(name), experiments.find(name)
     jobs = [row["job"] for row in found.rows.values() if row["state"] == "done"]
     head = f"Recorded experiment {name}: {len(jobs)} of {len(experiment.jobs)} rows"
     head += f" on {DATA.get(experiment.data, experiment.data)}"
@@ -129,7 +139,7 @@ def _state(name: str) -> str:
     No row is added by code that gives other digits than the rows before. So where one is from the code of today, the
     tiny run need not be repeated.
     """
-    found, experiment = experiments.load(name), experiments.find(name)
+    found, experiment = _load(name), experiments.find(name)
     today = running.code_digest(experiment)
     if not found.stale and any(row["provenance"]["code"] == today for row in found.rows.values()):
         return "current"
