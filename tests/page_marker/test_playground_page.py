@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import small_book
 from corpora import some_of
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -17,33 +16,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 from benchmarks.page_audit import PHONE, axe_violations, horizontal_overflow, layout_shift, parse
 
 ROOT = Path(__file__).parents[2]
-TOC = "format: jb-book\nroot: book/index\nchapters:\n  - file: book/playground\n"
-INDEX = """\
-# Index
-
-(ch-uniqueness)=
-## Uniqueness
-
-See {doc}`playground`.
-
-```{bibliography}
-```
-"""
-
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory) -> Path:
-    """The folder of a book of two pages; the still is trained for a few steps only."""
-    root = tmp_path_factory.mktemp("book")
-    small_book.write_configuration(root, TOC)
-    (root / "book/index.md").write_text(INDEX, "utf8")
-    text = (ROOT / "book/playground.md").read_text("utf8")
-    assert text.count("1000") == 2
-    text = text.replace("1000", "3").replace("{eq}`eq-angle-cost`", "its formula")  # of a chapter that is not there
-    (root / "book/playground.md").write_text(text, "utf8")
-    built = small_book.build(root)
-    assert built.returncode == 0, built.stderr
-    return root / "_build/html/book"
 
 
 class Playground:
@@ -93,8 +65,8 @@ class Playground:
 
 
 @pytest.fixture(scope="module")
-def playground(book, browser) -> Playground:
-    return Playground(browser, book / "playground.html")
+def playground(built_book, browser) -> Playground:
+    return Playground(browser, built_book / "book/playground.html")
 
 
 def test_a_finished_run_is_there_before_any_click(playground):
@@ -294,7 +266,8 @@ def test_without_scripts_and_on_paper_the_still_is_there(playground):
     playground.browser.emulate()
 
 
-def test_no_other_page_loads_the_scripts_and_they_are_small(book):
+def test_no_other_page_loads_the_scripts_and_they_are_small(built_book):
+    book = built_book / "book"
     names = [tag["src"].partition("?")[0] for tag in parse(book / "playground.html").select("script[src*=playground]")]
     assert len(names) == 2
     assert not parse(book / "index.html").select("script[src*=playground]")
