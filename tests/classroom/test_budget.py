@@ -183,6 +183,7 @@ def test_a_notebook_is_run_four_times_at_most(marker: Marker, tmp_path: Path) ->
     assert found.problem.count("Python itself ended") == 4
 
 
+@pytest.mark.slow
 def test_a_notebook_is_interrupted_three_times_at_most(marker: Marker, tmp_path: Path) -> None:
     endless = "while True: pass"
     assert marked(marker, tmp_path, *[endless] * 3, FORMULA).marks[0]

@@ -374,6 +374,7 @@ def test_without_a_sandbox_the_marks_are_the_same_and_say_so(tmp_path: Path) -> 
         assert all(endless.marks)  # both answers were given before
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_a_warm_process_that_was_killed_is_replaced(tmp_path: Path) -> None:
     with Marker(["opt-var-1d"], seed=SEED) as mine:

@@ -369,6 +369,7 @@ def test_each_fault_is_named_until_it_is_mended(root):
     assert page(root, "02-second").find(id="check-eq-third-3")
 
 
+@pytest.mark.slow
 def test_a_wrong_sign_in_a_chapters_check_fails_the_build(root):
     text = (ROOT / "book/06-optimal-covariance.md").read_text(encoding="utf8")
     cell = re.search(r"```\{code-cell\} ipython3\n(def precision.*?)```", text, re.DOTALL)[1]

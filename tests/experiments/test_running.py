@@ -82,6 +82,7 @@ def test_rows_have_their_job_numbers_and_origin(tmp_path, small):
 TOGETHER = ("mnist-objectives", "mnist-samples", "learned-covariance", "digits-long", "race")
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @pytest.mark.parametrize("name", some_of(TOGETHER, 1))
 def test_models_that_are_trained_side_by_side_give_the_same_rows(name, monkeypatch):

@@ -773,6 +773,7 @@ IMPORTS = [
 WAYS = [*itertools.product(IMPORTS, range(1, 4), ["module first", "part first"], [True, False])]
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_imports_of_every_kind_are_not_the_learners_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each takes more CPU time to import than the trial has; in a child, and in place."""

@@ -69,6 +69,7 @@ def test_the_chapters_solutions_are_right(page: MarkerPage) -> None:
     assert {found["state"] for found in page.mark(cases)} == {"correct"}
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 def test_mutants_are_marked_as_in_python(page: MarkerPage, record_property: Record) -> None:
     """Each rule of the diagnosis wherever it applies, but factors, which are many and all alike; and two at a time."""

@@ -102,8 +102,8 @@ def test_both_have_the_same_steps_and_learning_rate(engine):
     assert found == [playground.STEPS, playground.LEARNING_RATE, list(playground.FAMILIES)]
 
 
-@pytest.mark.parametrize("slope", [0.2, 1.0])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sampled
+@pytest.mark.parametrize(("kind", "slope"), some_of([*product(KINDS, (0.2, 1.0))], 3))
 def test_the_exact_loss_is_the_average_over_codes(engine, kind, slope):
     """What the pictures show is the expectation of what training draws: the book's own sampled loss agrees."""
     settings = {"beta": 2.0, "noise": 0.3, "slope": slope}

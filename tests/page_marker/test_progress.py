@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from answer_form import AnswerForm
+from corpora import some_of
 from selenium.webdriver.common.by import By
 
 from benchmarks.browser import Browser
@@ -194,10 +195,11 @@ def broken(browser):
         browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": name})
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.sampled
+@pytest.mark.parametrize("fault", some_of([*FAULTS], 3))
 def test_storage_that_fails_leaves_progress_in_memory_and_says_so(page, broken, fault):
     page.open()
-    broken(fault)
+    broken(FAULTS[fault])
     page.reopen().call("submitted('first', 'x', 'correct')")
     page.call("sawSolution('second')")
     assert (page.status("first"), page.status("second")) == ("solved", "seen")
@@ -222,7 +224,8 @@ def test_storage_that_fails_does_not_keep_an_answer_from_being_marked(built_book
 CORRUPT = ["", "{", "null", "7", '"text"', "[]", '{"text": 7, "solved": "yes"}', '{"schema": 1}']
 
 
-@pytest.mark.parametrize("text", CORRUPT)
+@pytest.mark.sampled
+@pytest.mark.parametrize("text", some_of(CORRUPT, 3))
 def test_a_corrupt_entry_counts_as_none(page, text):
     page.open(first=text, second=SOLVED)
     assert (page.status("first"), page.status("second")) == ("open", "solved")
@@ -299,7 +302,8 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), FOREIGN, ids=range(len(FOREIGN)))
+@pytest.mark.sampled
+@pytest.mark.parametrize(("given", "said"), some_of(FOREIGN, 3))
 def test_what_is_no_export_changes_nothing(page, given, said):
     page.open(second=TRIED)
     assert said in page.merge(given)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 import small_book
+
+pytestmark = pytest.mark.slow  # three builds, each of which `make book` does as strictly
 
 BARE_FIGURE = "from matplotlib import pyplot\npyplot.plot([1, 2]);"
 # What is wrong, and what the build says of it.

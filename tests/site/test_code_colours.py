@@ -49,6 +49,7 @@ def test_the_theme_is_the_one_whose_colours_are_compared(built_book):
         assert f'html[data-theme="{mode}"] .highlight .k{{color: #{colour.upper()}'.lower() in styles.lower()
 
 
+@pytest.mark.slow
 def test_pages_have_no_span_without_need(built_book):
     for page in html_pages(built_book):
         spans = parse(page).select("div.highlight pre > span")

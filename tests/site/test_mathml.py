@@ -98,6 +98,7 @@ def test_the_number_stands_after_the_formula(built_book):
         assert [" ".join(child["class"]) for child in place.find_all(recursive=False)] == ["gl-formula", "eqno"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_fails_the_build_with_its_place(root, tmp_path):
     write_configuration(tmp_path, "format: jb-book\nroot: book/index\n")
     (tmp_path / "book/index.md").write_text(FRONT + "# A page\n\nOne.\n\n$$ \\nonsense $$\n")

@@ -141,6 +141,7 @@ def tex(root: Path) -> str:
 # --- LaTeX
 
 
+@pytest.mark.slow
 def test_pages_become_front_matter_parts_and_back_matter(tex):
     order = [
         *(r"\booktitle", r"\bookcontents", r"\chapter{About this book}", "First words.", r"\section{For whom}"),
@@ -151,6 +152,7 @@ def test_pages_become_front_matter_parts_and_back_matter(tex):
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_equations_and_their_links_keep_labels(root, tex):
     for label in ("eq-first", "eq-second"):
         assert rf"\label{{equation:book/01-first:{label}}}" in tex
@@ -158,12 +160,14 @@ def test_equations_and_their_links_keep_labels(root, tex):
     assert (root / "_build/latex/numbers.json").read_text() == '{"eq-first": "1.1", "eq-second": "1.2"}'
 
 
+@pytest.mark.slow
 def test_a_check_says_the_number_and_the_report_leads_to_it(tex):
     assert re.search(r"\\\(\\checkmark\\\) \(\\ref\{equation:book/01-first:eq-first\}\) · identity at \d+ points", tex)
     assert r"\hyperref[\detokenize{book/01-first:check-eq-first}]" in tex
     assert r"\label{\detokenize{book/01-first:check-eq-first}}" in tex
 
 
+@pytest.mark.slow
 def test_pictures_have_files_and_captions(root, tex):
     files = re.findall(r"\\sphinxincludegraphics\{\{(picture-\w+)\}\.pdf\}", tex)
     assert len(set(files)) == 2
@@ -171,6 +175,7 @@ def test_pictures_have_files_and_captions(root, tex):
     assert r"A line that rises to 7.}" in tex
 
 
+@pytest.mark.slow
 def test_a_live_figure_is_a_still_that_says_so(tex):
     caption = tex[tex.index("A line that rises to 2.") :].partition("\n")[0]
     assert "(Shown at height = 2; a slider" in caption
@@ -191,6 +196,7 @@ def test_a_live_figure_with_two_sliders_names_both():
     assert words == " (Shown at a = 2, b = 1; sliders in the HTML book show all 6 pairs.)"
 
 
+@pytest.mark.slow
 def test_a_solution_stands_at_the_end_of_its_chapter(tex):
     exercise, lead, end = (tex.index(words) for words in ("How many?", r"\solutionat", "Seventeen."))
     assert exercise < lead < tex.index(r"\section{Summary}") < end
@@ -198,12 +204,14 @@ def test_a_solution_stands_at_the_end_of_its_chapter(tex):
     assert rf"\label{{{re.search(r'solutionat{(.*?)}', tex)[1]}}}" in tex
 
 
+@pytest.mark.slow
 def test_boxes_have_their_kinds_and_a_proof_has_none(tex):
     for kind in ("exercise", "solution", "theorem", "note"):
         assert tex.count(rf"\begin{{sphinxuseclass}}{{gl{kind}}}") == 1
     assert r"\sphinxstyleemphasis{Proof.} It is \sphinxstyleemphasis{so}.\proofend{}" in tex
 
 
+@pytest.mark.slow
 def test_a_table_wider_than_the_page_breaks_its_words(tex):
     before = tex[: tex.index("a cell whose words")]
     assert re.search(r"\\X\{\d+\}\{\d+\}\\X\{\d+\}\{\d+\}", before[before.rindex(r"\begin{tabular") :])
