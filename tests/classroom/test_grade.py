@@ -221,6 +221,7 @@ def test_the_seed_is_in_no_report(run):
     assert [name for name, content in reports(results).items() if str(SEED).encode() in content] == []
 
 
+@pytest.mark.slow
 def test_every_report_says_whether_there_was_a_sandbox(run, tmp_path):
     folder = hand_in(tmp_path / "class", {"ada": HANDED_IN["eve"], "bob": ""})
     assert gradelib(folder, "--out", tmp_path / "results", "--workers", 2, "--no-sandbox")[0] == 1

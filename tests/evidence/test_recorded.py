@@ -342,6 +342,7 @@ def test_paper_has_both_lines(root):
     assert r"\label{\detokenize{book/experiments:experiment-mnist-blocks}}" in tex
 
 
+@pytest.mark.slow
 def test_an_unknown_name_is_a_fault_of_the_page(tmp_path):
     configure(tmp_path, TOC.replace("{file: book/experiments}", "{file: book/other}"))
     (tmp_path / "book/index.md").write_text("# A\n\nB.\n")

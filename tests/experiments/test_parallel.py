@@ -168,7 +168,7 @@ def test_a_broken_executor_gets_no_more_tasks():
     assert [key for key, _ in taken] == ["one"]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 3))])
 def test_a_job_that_kills_its_worker_is_named_and_stops_no_other(workers, tmp_path):
     """One job kills every worker that tries it, another one only the first; which it was nobody says."""
     recorder, failures = run(deadly, squares(tmp_path), Where(workers=workers))

@@ -25,7 +25,7 @@ class Opened(NamedTuple):
     shift: float
 
 
-@pytest.fixture(scope="module", params=some_of(list(enumerate(pages())), 5), ids=lambda page: page[1])
+@pytest.fixture(scope="module", params=some_of(list(enumerate(pages())), 4), ids=lambda page: page[1])
 def opened(request, built_book, browser) -> Opened:
     """Each page in turn: pytest runs all tests of one page before it opens the next."""
     number, name = request.param
