@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE  # or each of some hundred processes would compile the package anew
 RUN := $(shell find gradelib -name '*.py' -o -name '*.json' -o -name '*.npz') book/extensions/notebooks/execution.py
+READ := _config.yml _toc.yml $(wildcard book/*.* _build/pdf/*.pdf)
 WRITTEN := $(shell find book/extensions book/_static book/_templates -type f -not -name '*.pyc')
 
 .DEFAULT_GOAL := help
@@ -16,8 +17,7 @@ help:  ## say what there is
 
 install: $(INSTALLED)  ## make .venv with all that the book needs
 
-book: _build/.written  ## build the HTML book into _build/html
-	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick
+book: _build/.built  ## build the HTML book into _build/html
 	@echo "Open $(CURDIR)/_build/html/index.html in a browser."
 
 pdf:  ## make the whole book one PDF (it says what it needs of LaTeX)
@@ -79,4 +79,9 @@ _build/.run: $(INSTALLED) $(RUN)
 # Nor do stored pages know of the extensions and the style: when these change, every page is written anew.
 _build/.written: _build/.run $(WRITTEN)
 	rm -rf _build/html _build/.doctrees
+	touch $@
+
+# Where nothing that a page is made of has changed, there is nothing to do.
+_build/.built: _build/.written $(READ)
+	$(BIN)/jupyter-book build . --warningiserror --keep-going --nitpick
 	touch $@

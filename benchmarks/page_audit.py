@@ -59,7 +59,7 @@ def parse(page: Path) -> BeautifulSoup:
     return _parse(page, page.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=64)
 def _parse(page: Path, _changed: int) -> BeautifulSoup:
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 

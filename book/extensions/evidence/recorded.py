@@ -73,11 +73,7 @@ def measured(name: str, column: str, **which: str) -> str:
     `which` says in which line it stands, each value as it is printed. Raises ValueError where not one line is meant, or
     where it has no such number.
     """
-    lines = [
-        line
-        for line in _load(name).table
-        if all(_shown(line.get(key)) == value for key, value in which.items())
-    ]
+    lines = [line for line in _load(name).table if all(_shown(line.get(key)) == value for key, value in which.items())]
     if len(lines) != 1 or lines[0].get(column) is None:
         asked = ", ".join(f"{key}={value}" for key, value in which.items())
         raise ValueError(f"{name} has {len(lines)} lines with {asked}, and there must be one, with {column!r}.")
