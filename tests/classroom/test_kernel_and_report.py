@@ -108,7 +108,7 @@ MEMBERS = [(kind, name) for kind in KINDS if kind != "solutions" for name in NOT
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize(("kind", "name"), some_of(MEMBERS, 8))
+@pytest.mark.parametrize(("kind", "name"), some_of(MEMBERS, 5))
 def test_the_report_says_what_the_kernel_said(
     kernel: Kernel, marker: Marker, tmp_path: Path, kind: str, name: str
 ) -> None:

@@ -260,6 +260,7 @@ def touch(browser):
     browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
+@pytest.mark.slow
 def test_keys_for_touch_keep_focus_and_caret(open_page, browser, touch):
     form = open_page(size=PHONE)
     form.box.send_keys("K")
@@ -343,6 +344,7 @@ axe.run("#ex-beta-objective", { resultTypes: ["violations"] }).then(({ violation
   ({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`))));"""
 
 
+@pytest.mark.slow
 def test_print_has_a_line_to_write_on_and_no_controls(open_page, browser):
     form = open_page()
     form.submit("beta*K - logp")
@@ -352,6 +354,7 @@ def test_print_has_a_line_to_write_on_and_no_controls(open_page, browser):
     assert browser.run(f"{line} return [height, borderBottomStyle]") == ["48px", "solid"]
 
 
+@pytest.mark.slow
 def test_without_scripts_there_is_the_question_and_a_line(open_page, browser, built_book):
     open_page(scripts=False)
     assert "textbox" not in [role for role, _ in browser.accessibility_tree()]
@@ -364,6 +367,7 @@ def test_without_scripts_there_is_the_question_and_a_line(open_page, browser, bu
 # --- the pages
 
 
+@pytest.mark.slow
 def test_no_page_says_that_nothing_was_answered_yet(built_book):
     for name in chapters():
         page = parse(built_book / name)

@@ -104,6 +104,7 @@ def test_nothing_moves_when_the_first_run_ends(playground):
     assert layout_shift(playground.browser) <= 0.01
 
 
+@pytest.mark.slow
 def test_everything_can_be_done_with_the_keyboard(playground):
     """Play, pause, step, another start and a slider: with the keys that browsers give to buttons and sliders."""
     playground.open()
@@ -168,6 +169,7 @@ def test_a_run_that_was_interrupted_ends_where_an_uninterrupted_one_ends(playgro
     assert playground.row("diagonal")[:3] == once
 
 
+@pytest.mark.slow
 def test_the_state_goes_into_the_address_and_comes_back(playground):
     playground.open()
     for key, keys in (("noise", Keys.ARROW_RIGHT), ("start", Keys.ARROW_RIGHT * 3), ("slope", Keys.END)):

@@ -374,6 +374,7 @@ def test_progress_shows_in_the_chapter_on_the_overview_and_on_the_map(built_book
     assert link.endswith("exercises.html#list-ex-beta-objective")
 
 
+@pytest.mark.slow
 def test_the_tools_fit_on_a_phone(built_book, browser):
     browser.emulate(width=PHONE[0], height=PHONE[1], dark=True)
     browser.open(built_book / "book/exercises.html")

@@ -189,6 +189,7 @@ PARTED = r"""return [...document.querySelectorAll("article math")].filter((formu
 }).map((formula) => formula.dataset.tex)"""
 
 
+@pytest.mark.slow
 def test_no_line_begins_with_the_punctuation_after_a_formula(built_book, browser: Browser):
     for width in (375, 500, 1300):
         browser.emulate(width=width)
