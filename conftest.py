@@ -46,7 +46,7 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """As many as there are processors: with one more they take no less time, and more of the processors' time."""
+    """As many as there are processors: with one more they take as long, and more of the processors' time."""
     return os.cpu_count() or 1
 
 

@@ -780,7 +780,7 @@ def test_imports_of_every_kind_are_not_the_learners_time(tmp_path: Path, monkeyp
     assert len(WAYS) >= MEMBERS
     monkeypatch.setattr(guard, "WALL", 200)  # of a trial as short as these, a busy machine may take all
     monkeypatch.syspath_prepend(str(tmp_path))
-    for number, (statement, many, order, fork) in enumerate(some_of(WAYS, 4)):
+    for number, (statement, many, order, fork) in enumerate(some_of(WAYS, 8)):
         names = [f"slow_{number}_{place}" for place in range(many)]
         for name in names:
             (tmp_path / name).mkdir()

@@ -322,9 +322,9 @@ def test_a_question_of_two_parts_has_two_fields(open_page):
     ("size", "dark"),
     [
         pytest.param(DESKTOP, False, id="desktop"),
-        pytest.param(PHONE, True, id="phone-dark", marks=pytest.mark.slow),
-        pytest.param(DESKTOP, True, id="desktop-dark", marks=pytest.mark.slow),
-        pytest.param(PHONE, False, id="phone", marks=pytest.mark.slow),
+        pytest.param(PHONE, True, id="phone-dark"),
+        pytest.param(DESKTOP, True, id="desktop-dark"),
+        pytest.param(PHONE, False, id="phone"),
     ],
 )
 def test_axe_finds_nothing_in_any_state(open_page, size, dark):
