@@ -27,7 +27,20 @@ def code_of(chapter: str) -> list[str]:
 def run_cell(chapter: str, containing: str, changes: Mapping[str, str]) -> Any:
     """The value, if any, of the first cell that contains a text, after `changes` to it and to those that it rests on.
 
-    Raises what the cell raises, and AssertionError for a change of a text that is nowhere.
+    Raises what the cell raises, and what `changed_cells` raises.
+    """
+    sources = changed_cells(chapter, containing, changes)
+    before = torch.get_default_dtype()  # a chapter's first cell changes it
+    try:
+        return _value(sources, chapter)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def changed_cells(chapter: str, containing: str, changes: Mapping[str, str]) -> list[str]:
+    """The first cell that contains a text, after those that it rests on, all with `changes`.
+
+    Raises AssertionError for a change of a text that is nowhere, and StopIteration if no cell contains the text.
     """
     cells = code_of(chapter)
     place = next(index for index, cell in enumerate(cells) if containing in cell)
@@ -36,11 +49,7 @@ def run_cell(chapter: str, containing: str, changes: Mapping[str, str]) -> Any:
     for old, new in changes.items():
         assert any(old in source for source in sources), f"no cell has {old!r}"
         sources = [source.replace(old, new) for source in sources]
-    before = torch.get_default_dtype()  # a chapter's first cell changes it
-    try:
-        return _value(sources, chapter)
-    finally:
-        torch.set_default_dtype(before)
+    return sources
 
 
 def _value(sources: list[str], chapter: str) -> Any:

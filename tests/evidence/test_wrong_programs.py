@@ -6,7 +6,7 @@ Each row names the cell of a check by a text in it, and what makes it wrong.
 from __future__ import annotations
 
 import pytest
-from chapter_cells import run_cell
+from chapter_cells import changed_cells, run_cell
 from corpora import some_of
 
 from gradelib.equations import EquationError
@@ -109,7 +109,7 @@ MORE = {
     "minors of one row": (
         "08",
         '"eq-grae-cheap"',
-        {"combinations(range(V.rows), r)": "combinations(range(V.rows), 1)"},
+        {"combinations(range(V.rows), rho)": "combinations(range(V.rows), 1)"},
     ),
     "own draws that the batch shares": (
         "09",
@@ -130,6 +130,11 @@ MORE = {
     ),
     "one Hessian for all pixels": ("12", '"eq-denoising"', {"D[k * D.cols:(k + 1) * D.cols, :]": "D[:D.cols, :]"}),
 }
+
+
+@pytest.mark.parametrize("name", [*WRONG, *MORE])
+def test_each_text_that_is_changed_is_in_its_chapter(name):
+    assert changed_cells(*(WRONG | MORE)[name])
 
 
 @pytest.mark.sampled
