@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import stdev
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,10 @@ from gradelib.posteriors import Posterior
 
 def standard_error(values: Sequence[float]) -> float | None:
     """That of the mean of `values`; None where there is one value only."""
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    if (count := len(values)) < 2:
+        return None
+    mean = math.fsum(values) / count  # statistics.stdev computes in fractions, which takes twenty times as long
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count * (count - 1)))
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,10 @@ class Store:
     def _check_settings(self, head: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
         expected = [("", head["settings"], self.experiment.settings)]
         expected += [(f"{key}: ", rows[key]["job"], job) for key, job in self.experiment.jobs.items() if key in rows]
-        for where, there, here in expected:
+        for where, there, settings in expected:
+            here = _plain(dict(settings))
             for name in there | here:
-                if there.get(name) != _plain(here.get(name)):
+                if there.get(name) != here.get(name):
                     raise ValueError(
                         f"{self.path} holds results of other settings ({where}{name} was {there.get(name)!r} and is "
                         f"{here.get(name)!r}); use another folder with --out, or delete the file to start again."

@@ -25,6 +25,7 @@ import matplotlib.style
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from numpy.typing import ArrayLike
@@ -170,9 +171,11 @@ def frame(drawing: Element, alt: str) -> str:
 
 
 def _render(figure: Figure) -> str:
+    """The SVG, by the canvas itself: `savefig` would draw once more before, for a layout that drawing makes anyway."""
     buffer = io.StringIO()
+    figure.set(dpi=_STYLE["savefig.dpi"], facecolor=_STYLE["savefig.facecolor"])
     with style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close(figure)  # otherwise a notebook shows a figure made by pyplot a second time
     return buffer.getvalue()
