@@ -86,22 +86,18 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """About U Vᵀ of matrix = U S Vᵀ, its singular values between .7 and 1.2: (…, rows, columns) → the same.
-
-    Newton–Schulz steps act on the Gram matrix of the shorter side only, as a step is a polynomial in it.
-    """
-    if matrix.shape[-2] > matrix.shape[-1]:
+    """About U Vᵀ of matrix = U S Vᵀ, its singular values between .7 and 1.2: (…, rows, columns) → the same."""
+    if matrix.shape[-2] > matrix.shape[-1]:  # the Gram matrix of the shorter side is the smaller one
         return orthogonalise(matrix.mT, rounds).mT
     a, b, c = NEWTON_SCHULZ
-    unit = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    gram, total = unit @ unit.mT, None
-    for left in range(rounds, 0, -1):
-        polynomial = b * gram + c * (gram @ gram)
-        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
-        total = polynomial if total is None else polynomial @ total
-        if left > 1:
-            gram = polynomial @ gram @ polynomial
-    return total @ unit
+    X = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    if many := X.ndim > 2:
+        X = X.flatten(0, -3)
+    multiply_add = torch.baddbmm if many else torch.addmm  # calls are what small matrices cost
+    for _ in range(rounds):
+        gram = X @ X.mT
+        X = multiply_add(X, multiply_add(gram, gram, gram, beta=b, alpha=c), X, beta=a)
+    return X.reshape(matrix.shape)
 
 
 class SOAP(torch.optim.Optimizer):
