@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from gradelib.figures import COLOURS, Picture, axes, look, style
+from gradelib.figures import COLOURS, Picture, look, style
 
 _DRAWS, _BINS = 1000, 48
+
+# Of the panels, the same in every frame, so that none of them has to be laid out.
+_PLACES = {"left": 0.155, "right": 0.975, "bottom": 0.08, "top": 0.945, "hspace": 0.42}
 
 
 def remaining(k: int, d: int) -> float:
@@ -62,7 +66,8 @@ def trade_off(charges: Tensor, noise: Mapping[str | float, float]) -> Callable[[
 
     @style()
     def draw(columns: float) -> Picture:
-        figure, (above, below) = axes(2, 1, width=4.6, height=6)
+        figure = Figure(figsize=(4.6, 6))
+        above, below = figure.subplots(2, 1, gridspec_kw=_PLACES)
         spreads = _histograms(above, charges, columns, bins)
         above.axvline(truth, color=COLOURS["muted"], linewidth=1, linestyle=":")
         above.set(xlabel="estimate, nats", ylabel="share of the draws", xlim=(bins[0], bins[-1]), ylim=(0, 1.05))
@@ -102,6 +107,7 @@ def _curves(panel: Axes, noise: Mapping[str | float, float], d: int) -> None:
     positive = [level for level in (*levels, *shared, noise["β-VAE"]) if level > 0]
     panel.set(xlim=(0.7, cost(d) + 0.3), ylim=(min(positive) / 2, max(positive) * 12), yscale="log")
     panel.set(xlabel="cost of a step, in β-VAE steps", ylabel="noise of the gradient", title="what it buys")
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()  # nine more to a decade would take most of the time
 
 

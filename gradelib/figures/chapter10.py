@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from gradelib._names import one_of
-from gradelib.figures import COLOURS, Picture, axes, look, style
+from gradelib.figures import COLOURS, Picture, look, style
 
 Terms = Mapping[str, float]
 Curves = Mapping[str, Mapping[int, Sequence[float]]]  # objective, steps, the gaps of the seeds
@@ -25,6 +26,8 @@ _FILLS = {
     "cloud": (COLOURS["learned"], ""),
 }
 _MEANINGS = {"β-VAE": "learned", "GRAE≈": "diagonal"}  # by what a model was trained with
+_PLACES = {"left": 0.095, "right": 0.84, "bottom": 0.1, "top": 0.975}  # of the bars' panel; the legend is to its right
+_BESIDE = {"left": 0.115, "right": 0.965, "bottom": 0.165, "top": 0.91, "wspace": 0.28}  # the panels of the gap
 _NEAR_ZERO = 0.1  # per cent; between this and its negative the axis of the gap is linear
 
 
@@ -44,7 +47,8 @@ def terms_at_solutions(solutions: Mapping[tuple[float, int], Mapping[str, Terms]
 
     @style()
     def draw(beta: float, steps: int) -> Picture:
-        figure, panel = axes(width=6.4, height=3.4)
+        figure = Figure(figsize=(6.4, 3.4))
+        panel = figure.subplots(gridspec_kw=_PLACES)
         found = solutions[beta, steps]
         for place, terms in enumerate(found.values()):
             _stack(panel, place - 0.2, GRAE_BAR, terms)
@@ -53,7 +57,7 @@ def terms_at_solutions(solutions: Mapping[tuple[float, int], Mapping[str, Terms]
         panel.tick_params(axis="x", length=0, pad=4)
         panel.set(xlim=(-0.6, most - 0.4), ylim=(0, top), ylabel="nats, without the constant")
         handles = [Patch(facecolor=c, hatch=h, edgecolor=COLOURS["ink"], lw=0.5) for c, h in _FILLS.values()]
-        figure.legend(handles[::-1], list(_FILLS)[::-1], loc="outside right upper")
+        figure.legend(handles[::-1], list(_FILLS)[::-1], loc="upper right")
         return Picture(figure, alt=_words(found))
 
     return draw
@@ -68,7 +72,8 @@ def gaps_over_steps(gaps: Mapping[float, Curves]) -> Picture:
     if not gaps:
         raise ValueError("There is no β to draw a gap for.")
     with style():
-        figure, panels = axes(1, len(gaps), width=5.6, height=3, sharey=True, squeeze=False)
+        figure = Figure(figsize=(5.6, 3))
+        panels = figure.subplots(1, len(gaps), sharey=True, squeeze=False, gridspec_kw=_BESIDE)
         for panel, (beta, curves) in zip(panels[0], gaps.items(), strict=True):
             for name, found in curves.items():
                 _curve(panel, name, found)
