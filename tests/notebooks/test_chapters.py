@@ -106,7 +106,7 @@ def test_the_program_that_no_cell_runs_would_run(monkeypatch, tmp_path):
         "networks": networks,
         "datasets": SimpleNamespace(load=lambda _, dtype: SimpleNamespace(train=pictures.to(dtype))),
         "training": SimpleNamespace(fit_grid=lambda *given, **more: training.fit_grid(*given, **more | short)),
-        "prices": (0.4,),
+        "slides": (0.4,),
         "fits": {},
     }
     monkeypatch.chdir(tmp_path)  # it leaves checkpoints
