@@ -81,7 +81,8 @@ class Posterior:
             white = centred / self.factor
         else:
             white = torch.linalg.solve_triangular(self.factor, centred.unsqueeze(-1), upper=False).squeeze(-1)
-        return -(self.scales.log() + 0.5 * white**2 + 0.5 * math.log(2 * math.pi)).sum(-1)
+        normaliser = (self.scales.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
+        return -0.5 * white.square().sum(-1) - normaliser
 
     def entropy(self) -> Tensor:
         """−E_q log q(z | x) in nats: (…)."""

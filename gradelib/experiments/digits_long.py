@@ -92,7 +92,7 @@ def information(q: Posterior, draws: int = 2) -> dict[str, float]:
     found = []
     for _ in range(draws):
         z = q.sample(torch.randn(q.mean.shape, generator=generator, dtype=q.mean.dtype))
-        everywhere = torch.stack([q.log_prob(point) for point in z])  # log q_j(z_i), (N, N)
+        everywhere = torch.cat([q.log_prob(some[:, None]) for some in z.split(16)])  # log q_j(z_i), (N, N)
         found.append(q.log_prob(z) - everywhere.logsumexp(-1) + math.log(len(z)))
     rate, shared = float(q.kl().mean()), float(torch.stack(found).mean())
     return {"rate": rate, "information": shared, "mismatch": rate - shared, "log_examples": math.log(len(q.mean))}
