@@ -20,6 +20,7 @@ def angle_cost(precision: Tensor, degrees: Tensor) -> Tensor:
     return 0.5 * torch.log1p((a - b) ** 2 / (4 * a * b) * torch.sin(2 * torch.deg2rad(degrees)) ** 2)
 
 
+_PLACES = {"left": 0.148, "right": 0.986, "bottom": 0.082, "top": 0.94, "hspace": 0.5, "height_ratios": (1.2, 1)}
 _MARK = {"full": {"fillstyle": "none", "markersize": 8}}  # a ring stays visible around a triangle
 
 
@@ -38,7 +39,8 @@ def turning_posterior(
 
     @style()
     def draw(angle: float) -> Picture:
-        figure, (above, below) = axes(2, 1, width=4.4, height=6.2, height_ratios=(1.2, 1))
+        figure, (above, below) = axes(2, 1, width=4.4, height=6.2, gridspec_kw=_PLACES)
+        figure.set_layout_engine("none")
         place = list(degrees).index(angle)
         turned = _turn(angle) @ covariance.detach().numpy() @ _turn(angle).T
         diagonal = (factors[place] @ factors[place].mT).detach().numpy()
