@@ -49,8 +49,9 @@ def turning_posterior(
     [here] = below.plot([], [], **look("learned", markersize=10))
     below.set(xticks=[0, 45, 90], xlabel="angle of the turn, degrees", ylabel="excess loss, nats")
     below.set_ylim(-0.06 * max(price), 1.12 * max(price))
+    above.locator_params(nbins=5)
+    below.locator_params(axis="y", nbins=4)
     for panel in (above, below):
-        panel.locator_params(axis="y", nbins=4)
         panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2, handlelength=1.6)
 
     @style()
@@ -68,9 +69,9 @@ def turning_posterior(
             figure,
             alt=f"Turned by {angle:g} degrees, the posterior is an ellipse with half axes {long:.3f} and {short:.3f}. "
             f"The best diagonal one reaches {diagonal[0, 0] ** 0.5:.3f} along the first axis and "
-            f"{diagonal[1, 1] ** 0.5:.3f} along the second. The loss is {price[place]:.3f} nats above the least one"
+            f"{diagonal[1, 1] ** 0.5:.3f} along the second. The loss is {_nats(price[place])} nats above the least one"
             + "".join(
-                f", for the {name} family {losses[place]:.3f}".replace("-0.000", "0.000")
+                f", for the {name} family {_nats(losses[place])}"
                 for name, losses in excess.items()
                 if name != "diagonal"
             )
@@ -78,6 +79,10 @@ def turning_posterior(
         )
 
     return draw
+
+
+def _nats(excess: float) -> str:
+    return f"{excess:.3f}".replace("-0.000", "0.000")
 
 
 def _turn(degrees: float) -> np.ndarray:
