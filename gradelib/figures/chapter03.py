@@ -20,9 +20,11 @@ def angle_cost(precision: Tensor, degrees: Tensor) -> Tensor:
     return 0.5 * torch.log1p((a - b) ** 2 / (4 * a * b) * torch.sin(2 * torch.deg2rad(degrees)) ** 2)
 
 
+_PLACES = {"left": 0.148, "right": 0.986, "bottom": 0.082, "top": 0.94, "hspace": 0.5, "height_ratios": (1.2, 1)}
 _MARK = {"full": {"fillstyle": "none", "markersize": 8}}  # a ring stays visible around a triangle
 
 
+@style()
 def turning_posterior(
     degrees: Sequence[float], covariance: Tensor, factors: Sequence[Tensor], excess: Mapping[str, Sequence[float]]
 ) -> Callable[[float], Picture]:
@@ -36,35 +38,40 @@ def turning_posterior(
     line = angle_cost(torch.linalg.inv(covariance), fine)
     price = excess["diagonal"]
 
+    figure, (above, below) = axes(2, 1, width=4.4, height=6.2, gridspec_kw=_PLACES)
+    figure.set_layout_engine("none")
+    above.plot([], [], **look("full", marker="", label="turned posterior"))
+    above.plot([], [], **look("diagonal", marker="", label="best diagonal one"))
+    above.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$z_1 - h_1$", ylabel="$z_2 - h_2$")
+    below.plot(fine, line, color=COLOURS["muted"], linewidth=1, label="formula")
+    for family, losses in excess.items():
+        below.plot(degrees, losses, **look(family, linestyle="", label=family, **_MARK.get(family, {})))
+    [here] = below.plot([], [], **look("learned", markersize=10))
+    below.set(xticks=[0, 45, 90], xlabel="angle of the turn, degrees", ylabel="excess loss, nats")
+    below.set_ylim(-0.06 * max(price), 1.12 * max(price))
+    above.locator_params(nbins=5)
+    below.locator_params(axis="y", nbins=4)
+    for panel in (above, below):
+        panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2, handlelength=1.6)
+
     @style()
     def draw(angle: float) -> Picture:
-        figure, (above, below) = axes(2, 1, width=4.4, height=6.2, height_ratios=(1.2, 1))
         place = list(degrees).index(angle)
         turned = _turn(angle) @ covariance.detach().numpy() @ _turn(angle).T
         diagonal = (factors[place] @ factors[place].mT).detach().numpy()
+        for last in list(above.patches):
+            last.remove()
         ellipse(above, (0, 0), turned, "full")
         ellipse(above, (0, 0), diagonal, "diagonal")
-        above.plot([], [], **look("full", marker="", label="turned posterior"))
-        above.plot([], [], **look("diagonal", marker="", label="best diagonal one"))
-        above.set(
-            xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$z_1 - h_1$", ylabel="$z_2 - h_2$"
-        )
-        below.plot(fine, line, color=COLOURS["muted"], linewidth=1, label="formula")
-        for family, losses in excess.items():
-            below.plot(degrees, losses, **look(family, linestyle="", label=family, **_MARK.get(family, {})))
-        below.plot([angle], [price[place]], **look("learned", markersize=10))
-        below.set(xticks=[0, 45, 90], xlabel="angle of the turn, degrees", ylabel="excess loss, nats")
-        below.set_ylim(-0.06 * max(price), 1.12 * max(price))
-        for panel in (above, below):
-            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.2, handlelength=1.6)
+        here.set_data([angle], [price[place]])
         long, short = (np.sqrt(np.linalg.eigvalsh(turned))[side] for side in (1, 0))
         return Picture(
             figure,
             alt=f"Turned by {angle:g} degrees, the posterior is an ellipse with half axes {long:.3f} and {short:.3f}. "
             f"The best diagonal one reaches {diagonal[0, 0] ** 0.5:.3f} along the first axis and "
-            f"{diagonal[1, 1] ** 0.5:.3f} along the second. The loss is {price[place]:.3f} nats above the least one"
+            f"{diagonal[1, 1] ** 0.5:.3f} along the second. The loss is {_nats(price[place])} nats above the least one"
             + "".join(
-                f", for the {name} family {losses[place]:.3f}".replace("-0.000", "0.000")
+                f", for the {name} family {_nats(losses[place])}"
                 for name, losses in excess.items()
                 if name != "diagonal"
             )
@@ -72,6 +79,10 @@ def turning_posterior(
         )
 
     return draw
+
+
+def _nats(excess: float) -> str:
+    return f"{excess:.3f}".replace("-0.000", "0.000")
 
 
 def _turn(degrees: float) -> np.ndarray:

@@ -50,6 +50,17 @@ def test_the_live_figure_says_what_is_seen_at_its_angle():
     assert "0.200 nats above the least one, for the full family 0.000." in alt
 
 
+def test_the_words_have_no_negative_zero():
+    tiny = turning_posterior(DEGREES, COVARIANCE, [CIRCLE] * 3, {"full": [-1e-9] * 3, "diagonal": [-1e-15, 0.2, 0.0]})
+    assert "The loss is 0.000 nats above the least one, for the full family 0.000." in tiny(0).alt
+
+
+def test_a_frame_is_the_same_whatever_was_drawn_before_it():
+    draw = live()
+    first, again = draw(45), (draw(0), draw(45))[1]
+    assert body(first) == body(again)
+
+
 def test_the_posterior_turns_and_the_diagonal_one_does_not(monkeypatch):
     drawn = []
     monkeypatch.setattr(chapter03, "ellipse", lambda axes, mean, covariance, meaning: drawn.append(covariance))
