@@ -29,6 +29,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from types import FunctionType
 from typing import Any, Literal
 
@@ -154,20 +155,25 @@ def inequality(
     spec = domains_of((smaller, larger), domains)
     claim = _Claim(label, "inequality", (smaller, larger), spec, sizes, symbols, relation=r"\le")
     special = {name: _formula(formula, spec) for name, formula in equal_at.items()}
+    values = _Values(spec, sizes)
+
+    @cache
+    def moved(index: int, share: float) -> dict[str, Any]:
+        """The names at a point of equality, times `share`."""
+        there = values.points[index].values()
+        return {name: share * formula.evaluate(there) for name, formula in special.items()}
 
     def test(a: Side, b: Side) -> str | None:
-        for point in points(spec, sizes=tuple(map(dict, sizes))):
-            low, high = _at(a, point), _at(b, point)
+        for index, point in enumerate(values.points):
+            low, high = (values.of(side, index) for side in (a, b))
             if not np.all(low < high):
                 return _report(point, smaller=low, larger=high)
             scale = np.max(high - low)
-            touching = {name: formula.evaluate(point.values()) for name, formula in special.items()}
             for share in _NEAR_EQUALITY:  # wrong inequalities are often right far from equality, and fail beside it
-                beside = {name: share * value for name, value in touching.items()}
-                low, high = _at(a, point, beside), _at(b, point, beside)
+                low, high = (values.of(side, index, share, moved(index, share)) for side in (a, b))
                 if not np.all(low <= high + ACCEPT * scale):
                     return _report(point, smaller_beside_equality=low, larger_beside_equality=high)
-            low, high = _at(a, point, touching), _at(b, point, touching)
+            low, high = (values.of(side, index, 1.0, moved(index, 1.0)) for side in (a, b))
             if not _close(low, high, scale):
                 return _report(point, smaller_at_equality=low, larger_at_equality=high)
         return None
@@ -239,10 +245,11 @@ def average(formula: str, *names: str, over: int = 3) -> str:
 
 def _agreement(spec: Mapping[str, str], sizes: Sequence[Mapping[str, int]]) -> Test:
     """The test that two sides have the same value and shape at every point."""
+    values = _Values(spec, sizes)
 
     def test(a: Side, b: Side) -> str | None:
-        for point in points(spec, sizes=tuple(map(dict, sizes))):
-            left, right = _at(a, point), _at(b, point)
+        for index, point in enumerate(values.points):
+            left, right = values.of(a, index), values.of(b, index)
             if not _close(left, right):
                 return _report(point, left=left, right=right)
         return None
@@ -386,6 +393,23 @@ def _examples(sides: Iterable[Any], known: Mapping[str, str]) -> dict[str, str]:
     texts += [" ".join(inspect.signature(side).parameters) for side in sides if isinstance(side, FunctionType)]
     found = (match for text in texts for match in re.finditer(r"\b(\w+)_\d+\b", text))
     return {match[0]: match[1] for match in found if match[1] in known}
+
+
+class _Values:
+    """What sides are at the points of a claim, each computed once: a side comes back with every mutant of the other."""
+
+    def __init__(self, spec: Mapping[str, str], sizes: Sequence[Mapping[str, int]]) -> None:
+        self.points = list(points(spec, sizes=tuple(map(dict, sizes))))
+        self._known: dict[tuple[int, int, float | None], tuple[Side, np.ndarray]] = {}
+
+    def of(
+        self, side: Side, index: int, share: float | None = None, changed: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """The value at a point, where `changed` names, which go with `share`, may have other values."""
+        key = id(side), index, share
+        if key not in self._known:  # with the side, so that no other one gets its id
+            self._known[key] = side, _at(side, self.points[index], changed)
+        return self._known[key][1]
 
 
 def _at(side: Side, point: Point, changed: Mapping[str, Any] | None = None) -> np.ndarray:
