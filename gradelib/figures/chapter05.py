@@ -54,6 +54,8 @@ def residual_picture(r: float) -> Picture:
     curve.set(xlim=(-_REACH, _REACH), ylim=(-3.9, 2.9), xlabel="$z - h$")
     curve.set_title(r"$\log p(x|z) + \log p(z)$", y=1)
     curve.legend(loc="upper center", fontsize="small")
+    for panel in (pixels, curve):
+        panel.locator_params(nbins=5)  # a tick is what takes longest to draw
     shape = "curves down" if r < 1 else "is flat" if r == 1 else "curves up"
     costs = {
         meaning: true_loss(variance, r) - true_loss(best, r) for meaning, variance in variances.items() if variance

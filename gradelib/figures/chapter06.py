@@ -95,6 +95,7 @@ def posterior_slice(
         costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="cost, nats")
         costs.minorticks_off()
         costs.xaxis.set_major_formatter("{x:g}")
+        costs.locator_params("y", nbins=5)  # a tick is what takes longest to draw
         figure.legend(loc="upper center", ncols=3, title=f"β = {beta:g}")
         spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
         words = f"Ellipses of one standard deviation around the code, with half axes: {spread}."

@@ -49,6 +49,7 @@ def per_singular_value(sigma: Tensor) -> Callable[..., Picture]:
         for panel in (above, below):
             panel.axvline(min(beta**0.5, 2 * top), color=COLOURS["faint"], linewidth=1, zorder=0)
             panel.set(xlabel="singular value σ", xlim=(0, top))
+            panel.locator_params(nbins=5)  # a tick is what takes longest to draw
         above.legend(loc="upper left")
         return Picture(figure, alt=_words(marks, beta))
 
