@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from gradelib import geometry
-from gradelib.figures import COLOURS, Picture, axes, ellipse, look, style
+from gradelib.figures import COLOURS, Picture, ellipse, look, style
 from gradelib.figures.tables import with_error
 from gradelib.likelihoods import Likelihood
 from gradelib.networks import VAE
 from gradelib.posteriors import optimal_covariance, project
+
+# Of the panels of a frame: without a layout to be found it is drawn once and not twice, and all frames are alike.
+_PLACES = {"left": 0.16, "right": 0.95, "bottom": 0.07, "top": 0.925, "hspace": 0.24, "height_ratios": (1.6, 1)}
 
 
 @style()
@@ -22,7 +26,10 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
 
     `pairs` maps a family to its learned and its predicted covariances, both (examples, d, d).
     """
-    figure, panels = axes(1, len(pairs), width=2.4 * len(pairs), height=2.8, sharex=True, sharey=True, squeeze=False)
+    width = 2.4 * len(pairs)
+    places = {"left": 0.7 / width, "right": 1 - 0.1 / width, "bottom": 0.18, "top": 0.9, "wspace": 0.12}
+    figure = Figure(figsize=(width, 2.8))
+    panels = figure.subplots(1, len(pairs), sharex=True, sharey=True, squeeze=False, gridspec_kw=places)
     off = {}
     for panel, (family, covariances) in zip(panels[0], pairs.items(), strict=True):
         learned, formula = (S.detach().diagonal(dim1=-2, dim2=-1).flatten().cpu() for S in covariances)
@@ -30,7 +37,8 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
         off[family] = float((learned / formula)[resolved].log().abs().median().exp() - 1)
         panel.plot(formula, learned, **look(family, linestyle="", markersize=2, alpha=0.35, rasterized=True))
         panel.axline((1, 1), (2, 2), **look("formula", linewidth=1))
-        panel.set(xscale="log", yscale="log", aspect="equal", title=f"{family} posterior")
+        panel.set(xscale="log", yscale="log", aspect="equal")
+        panel.set_title(f"{family} posterior", y=1)  # a height that is given is not looked for
         panel.minorticks_off()
         panel.set_xlabel(r"by the formula, $\Sigma^\star_{ii}$")
     panels[0][0].set_ylabel(r"learned variance, $\Sigma_{ii}$")
@@ -66,7 +74,8 @@ def posterior_slice(
 
     @style()
     def draw(beta: float) -> Picture:
-        figure, (panel, costs) = axes(2, 1, width=4.4, height=7.0, height_ratios=(1.6, 1))
+        figure = Figure(figsize=(4.4, 7.0))
+        panel, costs = figure.subplots(2, 1, gridspec_kw=_PLACES)
         exact = {"levels": [-2, -0.5], "colors": COLOURS["muted"], "linewidths": [0.7, 1.2]}
         panel.contour(steps, steps, log_likelihood / beta + log_prior, negative_linestyles="solid", **exact)
         ellipse(panel, (0, 0), torch.eye(2), "other", edgecolor=COLOURS["muted"], linestyle=":", linewidth=1)
@@ -85,7 +94,9 @@ def posterior_slice(
             costs.plot([beta], [costs_of[family]], **look(family, linestyle="", markersize=7))
         costs.set(xscale="log", ylim=(0, None), xlabel="β", ylabel="cost, nats")
         costs.minorticks_off()
-        figure.legend(loc="outside upper center", ncols=3, title=f"β = {beta:g}")
+        costs.xaxis.set_major_formatter("{x:g}")
+        costs.locator_params("y", nbins=5)  # a tick is what takes longest to draw
+        figure.legend(loc="upper center", ncols=3, title=f"β = {beta:g}")
         spread = "; ".join(f"{family} {low:.2f} by {high:.2f}" for family, (low, high) in widths.items())
         words = f"Ellipses of one standard deviation around the code, with half axes: {spread}."
         grey = " Grey lines: contours of the function that they approximate, ½ and 2 nats below the code."
