@@ -38,8 +38,7 @@ def turning_posterior(
     line = angle_cost(torch.linalg.inv(covariance), fine)
     price = excess["diagonal"]
 
-    figure, (above, below) = axes(2, 1, width=4.4, height=6.2, gridspec_kw=_PLACES)
-    figure.set_layout_engine("none")
+    figure, (above, below) = axes(2, 1, width=4.4, height=6.2, places=_PLACES)
     above.plot([], [], **look("full", marker="", label="turned posterior"))
     above.plot([], [], **look("diagonal", marker="", label="best diagonal one"))
     above.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$z_1 - h_1$", ylabel="$z_2 - h_2$")

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gradelib.figures import COLOURS, Picture, axes, look, style
 from gradelib.figures.tables import with_error
 from gradelib.likelihoods import Bernoulli
 
 _REACH = 1.9  # how far z goes to either side of the code
-# Of the panels of a frame: without a layout to be found it is drawn once and not twice, and all frames are alike.
 _PLACES = {"left": 0.13, "right": 0.97, "bottom": 0.075, "top": 0.955, "hspace": 0.36}
 
 
@@ -28,8 +26,7 @@ def residual_picture(r: float) -> Picture:
     every r. Bars show one standard deviation of the best Gaussian around 0 for the β-VAE's own loss, and of those that
     the two parabolas ask for.
     """
-    figure = Figure(figsize=(4.4, 6.2))
-    pixels, curve = figure.subplots(2, 1, gridspec_kw=_PLACES)
+    figure, (pixels, curve) = axes(2, 1, width=4.4, height=6.2, places=_PLACES)
     z = np.linspace(-_REACH, _REACH, 35)
     pixels.plot(z, z**2 / 2, **look("formula"))
     circle = np.linspace(0, 2 * np.pi, 41)

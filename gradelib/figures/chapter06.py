@@ -6,17 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from gradelib import geometry
-from gradelib.figures import COLOURS, Picture, ellipse, look, style
+from gradelib.figures import COLOURS, Picture, axes, ellipse, look, style
 from gradelib.figures.tables import with_error
 from gradelib.likelihoods import Likelihood
 from gradelib.networks import VAE
 from gradelib.posteriors import optimal_covariance, project
 
-# Of the panels of a frame: without a layout to be found it is drawn once and not twice, and all frames are alike.
 _PLACES = {"left": 0.16, "right": 0.95, "bottom": 0.07, "top": 0.925, "hspace": 0.24, "height_ratios": (1.6, 1)}
 
 
@@ -28,8 +26,9 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
     """
     width = 2.4 * len(pairs)
     places = {"left": 0.7 / width, "right": 1 - 0.1 / width, "bottom": 0.18, "top": 0.9, "wspace": 0.12}
-    figure = Figure(figsize=(width, 2.8))
-    panels = figure.subplots(1, len(pairs), sharex=True, sharey=True, squeeze=False, gridspec_kw=places)
+    figure, panels = axes(
+        1, len(pairs), width=width, height=2.8, places=places, sharex=True, sharey=True, squeeze=False
+    )
     off = {}
     for panel, (family, covariances) in zip(panels[0], pairs.items(), strict=True):
         learned, formula = (S.detach().diagonal(dim1=-2, dim2=-1).flatten().cpu() for S in covariances)
@@ -74,8 +73,7 @@ def posterior_slice(
 
     @style()
     def draw(beta: float) -> Picture:
-        figure = Figure(figsize=(4.4, 7.0))
-        panel, costs = figure.subplots(2, 1, gridspec_kw=_PLACES)
+        figure, (panel, costs) = axes(2, 1, width=4.4, height=7.0, places=_PLACES)
         exact = {"levels": [-2, -0.5], "colors": COLOURS["muted"], "linewidths": [0.7, 1.2]}
         panel.contour(steps, steps, log_likelihood / beta + log_prior, negative_linestyles="solid", **exact)
         ellipse(panel, (0, 0), torch.eye(2), "other", edgecolor=COLOURS["muted"], linestyle=":", linewidth=1)

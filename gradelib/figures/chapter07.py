@@ -36,8 +36,7 @@ def matrix_panels(metrics: Mapping[Any, Matrix], cosines: Mapping[Any, Matrix], 
         key = pieces if len(pieces) > 1 else pieces[0]
         metric, cosine = np.asarray(metrics[key], float), np.asarray(cosines[key], float)
         largest = float(np.abs(metric).max())
-        figure, (left, right) = axes(1, 2, width=6.6, height=3.3, gridspec_kw=_PANELS)
-        figure.set_layout_engine("none")
+        figure, (left, right) = axes(1, 2, width=6.6, height=3.3, places=_PANELS)
         _matrix(left, metric / largest, block)
         shown = _matrix(right, cosine, block)
         left.set_title(f"$E_x\\,J^\\top J$, in units of {largest:.3g}")

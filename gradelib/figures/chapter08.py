@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from gradelib.figures import COLOURS, Picture, look, style
+from gradelib.figures import COLOURS, Picture, axes, look, style
 
 # Of the panels, whatever their ticks say: where β/k² is the same the curves are too, and the frames share them.
 _PLACES = {"left": 0.14, "right": 0.975, "bottom": 0.085, "top": 0.94, "hspace": 0.42}
@@ -38,14 +37,13 @@ def per_singular_value(sigma: Tensor) -> Callable[..., Picture]:
     def draw(beta: float, k: float = 1.0) -> Picture:
         top, marks = 1.15 * k * float(sigma.max()), k * sigma
         grid = torch.linspace(0, top, 161, dtype=sigma.dtype)
-        figure = Figure(figsize=(4.6, 5.6))  # with no layout to be found, so that it is drawn once and not twice
-        above, below = figure.subplots(2, 1, gridspec_kw=_PLACES)
+        figure, (above, below) = axes(2, 1, width=4.6, height=5.6, places=_PLACES)
         _panel(above, grid, grid.square() / 2, charge(grid, beta), (marks, charge(marks, beta)))
         _panel(below, grid, grid, pull(grid, beta), (marks, pull(marks, beta)))
         above.set(ylabel="charge, nats", ylim=(0, 0.42 * top**2))
-        above.set_title("charge ½β log(1 + σ²/β)", y=1)  # a height that is given is not looked for
+        above.set_title(r"charge $\frac{\beta}{2}\log(1+\sigma^2/\beta)$", y=1)  # a height that is given is not looked for
         below.set(ylabel="pull, nats per unit of σ", ylim=(0, top))
-        below.set_title("pull βσ/(β + σ²)", y=1)
+        below.set_title(r"pull $\beta\sigma/(\beta+\sigma^2)$", y=1)
         for panel in (above, below):
             panel.axvline(min(beta**0.5, 2 * top), color=COLOURS["faint"], linewidth=1, zorder=0)
             panel.set(xlabel="singular value σ", xlim=(0, top))

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from gradelib.figures import COLOURS, Picture, look, style
+from gradelib.figures import COLOURS, Picture, axes, look, style
 
 _DRAWS, _BINS = 1000, 48
 
-# Of the panels, the same in every frame, so that none of them has to be laid out.
 _PLACES = {"left": 0.155, "right": 0.975, "bottom": 0.08, "top": 0.945, "hspace": 0.42}
 
 
@@ -66,8 +64,7 @@ def trade_off(charges: Tensor, noise: Mapping[str | float, float]) -> Callable[[
 
     @style()
     def draw(columns: float) -> Picture:
-        figure = Figure(figsize=(4.6, 6))
-        above, below = figure.subplots(2, 1, gridspec_kw=_PLACES)
+        figure, (above, below) = axes(2, 1, width=4.6, height=6, places=_PLACES)
         spreads = _histograms(above, charges, columns, bins)
         above.axvline(truth, color=COLOURS["muted"], linewidth=1, linestyle=":")
         above.set(xlabel="estimate, nats", ylabel="share of the draws", xlim=(bins[0], bins[-1]), ylim=(0, 1.05))

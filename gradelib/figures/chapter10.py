@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from gradelib._names import one_of
-from gradelib.figures import COLOURS, Picture, look, style
+from gradelib.figures import COLOURS, Picture, axes, look, style
 
 Terms = Mapping[str, float]
 Curves = Mapping[str, Mapping[int, Sequence[float]]]  # objective, steps, the gaps of the seeds
@@ -47,8 +46,7 @@ def terms_at_solutions(solutions: Mapping[tuple[float, int], Mapping[str, Terms]
 
     @style()
     def draw(beta: float, steps: int) -> Picture:
-        figure = Figure(figsize=(6.4, 3.4))
-        panel = figure.subplots(gridspec_kw=_PLACES)
+        figure, panel = axes(width=6.4, height=3.4, places=_PLACES)
         found = solutions[beta, steps]
         for place, terms in enumerate(found.values()):
             _stack(panel, place - 0.2, GRAE_BAR, terms)
@@ -72,8 +70,7 @@ def gaps_over_steps(gaps: Mapping[float, Curves]) -> Picture:
     if not gaps:
         raise ValueError("There is no β to draw a gap for.")
     with style():
-        figure = Figure(figsize=(5.6, 3))
-        panels = figure.subplots(1, len(gaps), sharey=True, squeeze=False, gridspec_kw=_BESIDE)
+        figure, panels = axes(1, len(gaps), width=5.6, height=3, places=_BESIDE, sharey=True, squeeze=False)
         for panel, (beta, curves) in zip(panels[0], gaps.items(), strict=True):
             for name, found in curves.items():
                 _curve(panel, name, found)

@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from gradelib.figures import Picture, look, style
+from gradelib.figures import Picture, axes, look, style
 
-# Of the panels, the same in every frame, so that none of them has to be laid out.
 _PLACES = {"left": 0.13, "right": 0.975, "bottom": 0.085, "top": 0.98, "hspace": 0.25}
 
 KEPT: dict[str, Callable[[Tensor, float], Tensor]] = {
@@ -57,8 +55,7 @@ def kept_and_turned(variances: Tensor, latents: int) -> Callable[[float], Pictur
 
     @style()
     def draw(beta: float) -> Picture:
-        figure = Figure(figsize=(5, 5.6))
-        upper, lower = figure.subplots(2, 1, gridspec_kw=_PLACES)
+        figure, (upper, lower) = axes(2, 1, width=5, height=5.6, places=_PLACES)
         marked = variances[:latents]
         for name, kept in KEPT.items():
             upper.plot(grid, kept(grid, beta), label=name, **_LOOKS[name])
