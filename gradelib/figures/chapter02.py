@@ -14,6 +14,8 @@ from gradelib.figures import COLOURS, Picture, axes, look, style
 Density = Callable[[Tensor], Tensor]
 
 _REACH, _SLICES, _LEVELS = 4.0, (0.0, 1.0), (0.1, 0.6)
+_PLACES = {"left": 0.125, "right": 0.985, "bottom": 0.46, "top": 0.895, "wspace": 0.12, "hspace": 0.4}
+_BELOW = (0.125, 0.1, 0.86, 0.27)  # left, bottom, width and height of the panel of all curves
 _LOOKS = ("isotropic", "diagonal", "other", "formula")
 
 
@@ -24,13 +26,10 @@ def _turned(
     lost: Mapping[str, Sequence[float]],
     at: float,
 ) -> Picture:
-    figure, panels = axes(3, len(pairs), width=1.15 * len(pairs), height=4.6, height_ratios=(1.3, 0.8, 1.3))
-    for row in (panels[0], panels[1]):
-        for panel in row:
-            panel.set(xlim=(-_REACH, _REACH), xticks=[], yticks=[])
-    for panel in panels[2]:
-        panel.remove()
-    curve = figure.add_subplot(panels[0][0].get_gridspec()[2, :])
+    figure, panels = axes(2, len(pairs), width=1.15 * len(pairs), height=4.7, places=_PLACES)
+    curve = figure.add_axes(_BELOW)
+    for panel in panels.flat:
+        panel.set(xlim=(-_REACH, _REACH), xticks=[], yticks=[])
     here = list(degrees).index(at)
     ends = zip(pairs.items(), _LOOKS, panels[0], panels[1], strict=True)
     for (name, pair), meaning, above, below in ends:
@@ -45,7 +44,7 @@ def _turned(
         below.set(ylim=(0, 1.15), xlabel="$u_2$")
         curve.plot(degrees, lost[name], **shown)
         curve.plot(at, lost[name][here], color=shown["color"], marker="o", clip_on=False)
-    panels[0][0].set_ylabel("$u_2$ against $u_1$")
+    panels[0][0].set_ylabel("$u_2$ by $u_1$")
     panels[1][0].set_ylabel("density of $u_2$")
     curve.set(xlim=(0, 90), xticks=range(0, 91, 15), xlabel="angle in degrees", ylabel="nats lost")
     curve.set_ylim(0, 1.1 * max(max(row) for row in lost.values()))

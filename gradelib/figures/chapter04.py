@@ -12,6 +12,8 @@ from gradelib.figures import COLOURS, Picture, axes, look, style
 
 Function = Callable[[Tensor], Tensor]
 
+_PLACES = {"left": 0.15, "right": 0.97, "bottom": 0.115, "top": 0.8}
+
 
 def width_of_q(
     f: Function,
@@ -36,7 +38,7 @@ def width_of_q(
     @style()
     def draw(s: float) -> Picture:
         true, taylor = float(average(s)), float(value + 0.5 * second * s**2)
-        figure, panel = axes(width=4.4, height=4.3)
+        figure, panel = axes(width=4.4, height=4.3, places=_PLACES)
         near = h + s * torch.linspace(-4, 4, 41)
         density = low + 0.7 * torch.exp(-0.5 * ((near - h) / s) ** 2)
         panel.fill_between(near, low, density, color=COLOURS["faint"], linewidth=0, label="$q$")
@@ -48,7 +50,7 @@ def width_of_q(
         panel.plot(across, [taylor, taylor], color=COLOURS["full"], linewidth=1)
         panel.plot([h], [taylor], **look("full", linestyle="", label=f"Taylor value {taylor:.3f}"))
         panel.set(xlim=(h - reach, h + reach), ylim=(low, high), xlabel="$z$", ylabel=r"$\log p(x|z)$")
-        figure.legend(loc="outside upper center", ncols=2)
+        figure.legend(loc="upper center", ncols=2)
         below = " That is below the lowest value that f has." if taylor < lowest else ""
         return Picture(
             figure,
