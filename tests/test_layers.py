@@ -18,7 +18,7 @@ ROOMS = {
     "marker": {"marker"},
     "exercises": {"exercises"},
     "mathematics": {"likelihoods", "posteriors", "geometry", "objectives", "networks"},
-    "models": {"datasets", "optimisers", "training", "evaluation", "playground"},
+    "models": {"datasets", "optimisers", "training", "evaluation", "playground", "exact_vae"},
     "evidence": {"equations", "exact", "algebra", "program_mutation", "typeset", "claims", "mime_renderer"},
     "figures": {"figures"},
     "experiments": {"experiments"},
