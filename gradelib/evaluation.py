@@ -19,8 +19,9 @@ def standard_error(values: Sequence[float]) -> float | None:
     """That of the mean of `values`; None where there is one value only."""
     if (count := len(values)) < 2:
         return None
-    mean = math.fsum(values) / count  # statistics.stdev computes in fractions, which takes twenty times as long
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count * (count - 1)))
+    moved = [value - values[0] for value in values]  # so that equal values have none, in spite of rounding
+    mean = math.fsum(moved) / count  # statistics.stdev computes in fractions, which takes twenty times as long
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in moved) / (count * (count - 1)))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The slides' model with one covariance for all examples, trained without noise: its loss is known exactly.
 
-The decoder is ν(Az) + offset with the leaky ReLU ν of slope 0.2 and noise of deviation `NOISE`, the encoder
+The decoder is ν(Az) + offset with the leaky ReLU ν of this `SLOPE` and noise of deviation `NOISE`, the encoder
 q(z | x) = N(Cx + e, LLᵀ), there are two latents, and β = 1. Chapter 3 derives the loss. An optimiser asks for it and
 its slopes thousands of times, so both are written out here; autograd would take four times as long.
 """
@@ -21,9 +21,10 @@ from torch import Tensor
 from gradelib import _input
 from gradelib._names import one_of
 
-NOISE = 0.05
-_START = {"full": [-2.0, -2.0, 0.0], "diagonal": [-2.0, -2.0], "isotropic": [-2.0]}
-FAMILIES = tuple(_START)
+NOISE, SLOPE = 0.05, 0.2
+# The numbers of L with which a training starts.
+START = {"full": [-2.0, -2.0, 0.0], "diagonal": [-2.0, -2.0], "isotropic": [-2.0]}
+FAMILIES = tuple(START)
 _VALLEY = 1.5  # larger, and where a flat fit stops depends on rounding; smaller, and the fits are slow
 
 Array = NDArray[np.float64]
@@ -51,10 +52,10 @@ def factor(scales: Tensor, family: str) -> Tensor:
 
 def random_model(n: int, family: str, seed: int) -> Model:
     """Where a training starts, for n pixels, in float64."""
-    generator = _input.generator(seed)
+    n, generator = _input.whole("n", n), _input.generator(seed)
     A, C = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((n, 2), (2, n)))
     zeros = torch.zeros(n, dtype=torch.float64)
-    scales = torch.tensor(_START[one_of("family", family, FAMILIES)], dtype=torch.float64)
+    scales = torch.tensor(START[one_of("family", family, FAMILIES)], dtype=torch.float64)
     return Model(A, zeros, 0.1 * C, zeros[:2], scales)
 
 
@@ -75,12 +76,13 @@ def loss_and_slopes(x: Array, A: Array, offset: Array, h: Array, L: Array) -> tu
 
 def _mean_square(y: Array, m: Array, v: Array) -> tuple[Array, Array, Array, Array]:
     """E (y − ν(u))² for u ~ N(m, v), half of its slopes in y and in m, and its slope in v."""
+    bend, bend2 = 1 - SLOPE, 1 - SLOPE**2
     above = ndtr(m / np.sqrt(v))
     spike = np.exp(m * m / (-2 * v)) * np.sqrt(v / (2 * math.pi))
-    first, rest, near = m * above + spike, y - 0.2 * m, 0.8 * y
-    c = 0.04 + 0.96 * above
-    square = rest * rest + first * (0.96 * m - 2 * near) + v * c
-    return square, rest - 0.8 * first, 0.96 * first - near * above - 0.2 * rest, c - near * spike / v
+    first, rest, bent = m * above + spike, y - SLOPE * m, bend * y  # `first` is E max(u, 0)
+    c = SLOPE**2 + bend2 * above
+    square = rest * rest + first * (bend2 * m - 2 * bent) + v * c
+    return square, rest - bend * first, bend2 * first - bent * above - SLOPE * rest, c - bent * spike / v
 
 
 def fit(
@@ -93,14 +95,15 @@ def fit(
     method: str = "BFGS",
     **options: Any,
 ) -> tuple[float, Model]:
-    """The least loss on x (examples, n) near a model of the family, in nats, and the model that has it.
+    """Go down from `model` on x (examples, n): the loss in nats where the optimiser stops, and the model there.
 
     The encoder sees x, or what is `seen` in its place (examples, k) with C (2, k): the unit vectors give each example a
     code of its own. `gtol`, `method` and `options` are those of `scipy.optimize.minimize`. Raises ValueError for an
-    unknown family, NaN, or what is not float64.
+    unknown family, no examples, NaN, what is not float64, or sizes that do not fit.
     """
-    _check(model, x, family)
-    examples, inputs = x.numpy(), (x if seen is None else seen).numpy()
+    seen = x if seen is None else seen
+    _check(model, x, seen, family)
+    examples, inputs = x.numpy(), seen.numpy()
     start = np.concatenate([np.zeros(4), *(part.numpy().ravel() for part in model)])
     found, least = _minimise(
         lambda w: _loss_and_slope(w, examples, inputs, family), start, method=method, gtol=gtol, **options
@@ -111,8 +114,8 @@ def fit(
 
 
 def fit_encoder(model: Model, x: Tensor, family: str, *, gtol: float = 1e-5) -> tuple[float, Model]:
-    """The same with the decoder held fixed: the least loss, and the model with its best encoder."""
-    _check(model, x, family)
+    """The same with the decoder held fixed."""
+    _check(model, x, x, family)
     examples, n = x.numpy(), x.shape[-1]
     held = np.concatenate([np.zeros(4), model.A.numpy().ravel(), model.offset.numpy()])
 
@@ -126,18 +129,25 @@ def fit_encoder(model: Model, x: Tensor, family: str, *, gtol: float = 1e-5) -> 
     return least, Model(model.A, model.offset, *map(torch.from_numpy, (C, e, scales)))
 
 
-def _check(model: Model, x: Tensor, family: str) -> None:
-    one_of("family", family, FAMILIES)
-    for name, tensor in {"x": x, **model._asdict()}.items():
+def _check(model: Model, x: Tensor, seen: Tensor, family: str) -> None:
+    numbers = len(START[one_of("family", family, FAMILIES)])
+    given = {"x": x, "seen": seen, **model._asdict()}
+    for name, tensor in given.items():
         _input.finite(**{name: tensor})
-        if tensor.dtype != torch.float64:
-            raise ValueError(f"An exact fit is made in float64, but {name} is {tensor.dtype}.")
+        if tensor.dtype != torch.float64 or tensor.requires_grad:
+            raise ValueError(f"An exact fit wants float64 without gradients, but {name} is {tensor.dtype}.")
+    if x.ndim != 2 or not len(x):
+        raise ValueError(f"x must be (examples, n) with at least one example, but its shape is {tuple(x.shape)}.")
+    n = x.shape[1]
+    shapes = {"seen": (len(x), *seen.shape[1:]), "A": (n, 2), "offset": (n,), "C": (2, *seen.shape[1:]), "e": (2,)}
+    for name, shape in {**shapes, "scales": (numbers,)}.items():
+        if given[name].shape != shape:
+            raise ValueError(f"{name} must have the shape {shape} here, but has {tuple(given[name].shape)}.")
 
 
 def _minimise(
-    loss_and_slope: Callable[[Array], tuple[float, Array]], start: Array, **options: Any
+    loss_and_slope: Callable[[Array], tuple[float, Array]], start: Array, method: str, **options: Any
 ) -> tuple[Array, float]:
-    method = options.pop("method")
     found = minimize(loss_and_slope, start, jac=True, method=method, options=options)
     return found.x, float(found.fun)
 
@@ -164,6 +174,6 @@ def _loss_and_slope(w: Array, x: Array, seen: Array, family: str) -> tuple[float
 
 def _unpack(w: Array, n: int, family: str) -> tuple[Array, tuple[Array, ...]]:
     """M, and the five parts of the model."""
-    i, j = 4 + 2 * n, len(w) - len(_START[family])
+    i, j = 4 + 2 * n, len(w) - len(START[family])
     parts = w[4:i].reshape(n, 2), w[i : i + n], w[i + n : j - 2].reshape(2, -1), w[j - 2 : j], w[j:]
     return np.eye(2) + _VALLEY * w[:4].reshape(2, 2), parts

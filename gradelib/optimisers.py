@@ -86,18 +86,31 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """About U Vᵀ of matrix = U S Vᵀ, its singular values between .7 and 1.2: (…, rows, columns) → the same."""
-    if matrix.shape[-2] > matrix.shape[-1]:  # the Gram matrix of the shorter side is the smaller one
+    """About U Vᵀ of matrix = U S Vᵀ, its singular values between .7 and 1.2: (…, rows, columns) → the same.
+
+    A Newton–Schulz step is a polynomial in the Gram matrix of the shorter side. Where that side is much the shorter,
+    the polynomials are multiplied up first, and the matrix is multiplied once.
+    """
+    if matrix.shape[-2] > matrix.shape[-1]:
         return orthogonalise(matrix.mT, rounds).mT
     a, b, c = NEWTON_SCHULZ
     X = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     if many := X.ndim > 2:
         X = X.flatten(0, -3)
-    multiply_add = torch.baddbmm if many else torch.addmm  # calls are what small matrices cost
-    for _ in range(rounds):
-        gram = X @ X.mT
-        X = multiply_add(X, multiply_add(gram, gram, gram, beta=b, alpha=c), X, beta=a)
-    return X.reshape(matrix.shape)
+    multiply_add = torch.baddbmm if many else torch.addmm  # one call in place of three, which are what small ones cost
+    if X.shape[-1] <= 2 * X.shape[-2]:
+        for _ in range(rounds):
+            gram = X @ X.mT
+            X = multiply_add(X, multiply_add(gram, gram, gram, beta=b, alpha=c), X, beta=a)
+        return X.reshape(matrix.shape)
+    gram, total = X @ X.mT, None
+    for left in range(rounds, 0, -1):
+        polynomial = multiply_add(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+        total = polynomial if total is None else polynomial @ total
+        if left > 1:
+            gram = polynomial @ gram @ polynomial
+    return (total @ X).reshape(matrix.shape)
 
 
 class SOAP(torch.optim.Optimizer):

@@ -13,16 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gradelib import optimisers
+from gradelib import exact_vae, optimisers
 from gradelib._names import one_of
 from gradelib.likelihoods import Gaussian
 from gradelib.posteriors import Posterior
 from gradelib.training import OBJECTIVES
 
-FAMILIES = ("full", "diagonal", "isotropic")
 STEPS, LEARNING_RATE = 1500, 0.1
-_START = -2.0  # log standard deviations of q
-_SCALES = {"full": 3, "diagonal": 2, "isotropic": 1}
 
 
 class SharedCovarianceVAE(nn.Module):
@@ -35,12 +32,10 @@ class SharedCovarianceVAE(nn.Module):
     def __init__(self, A: Tensor, C: Tensor, family: str = "diagonal", slope: float = 0.2) -> None:
         super().__init__()
         self.d = 2
-        self.family, self.slope = one_of("family", family, FAMILIES), slope
+        self.family, self.slope = one_of("family", family, exact_vae.FAMILIES), slope
         self.A, self.C = nn.Parameter(A.clone()), nn.Parameter(C.clone())
         self.b, self.e = nn.Parameter(torch.zeros_like(A[:, 0])), nn.Parameter(torch.zeros_like(C[:, 0]))
-        scales = torch.full((_SCALES[family],), _START, dtype=A.dtype)
-        scales[2:] = 0.0  # the entry of L below its diagonal
-        self.scales = nn.Parameter(scales)
+        self.scales = nn.Parameter(torch.tensor(exact_vae.START[family], dtype=A.dtype))
 
     def decoder(self, z: Tensor) -> Tensor:
         """ν(Az) + b: (…, 2) → (…, n)."""
@@ -48,10 +43,7 @@ class SharedCovarianceVAE(nn.Module):
 
     def factor(self) -> Tensor:
         """L of Σ = LLᵀ (2, 2)."""
-        L = self.scales[:2].exp().expand(2).diag()
-        if self.family == "full":
-            L = L + self.scales[2] * torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=L.dtype)
-        return L
+        return exact_vae.factor(self.scales, self.family)
 
     def posterior(self, x: Tensor, *, check_values: bool = True) -> Posterior:
         """q(z | x): (batch, n) → a posterior with the mean (batch, 2)."""

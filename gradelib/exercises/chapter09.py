@@ -182,13 +182,13 @@ EXERCISES = [
         id="paired-seeds",
         prompt=(
             "Each of three seeds sets the starting weights and the batches of a training. With own columns the models "
-            "of the three seeds end at 17.75, 16.70 and 17.55 nats. With a shared column, from the same three seeds, "
-            "they end at 18.01, 16.99 and 17.64. What do these six numbers show about sharing the column, and why?"
+            "of the three seeds end at 14.84, 15.08 and 15.32 nats. With a shared column, from the same three seeds, "
+            "they end at 15.19, 15.52 and 15.56. What do these six numbers show about sharing the column, and why?"
         ),
         inputs={},
         choice=Choice(
             options={
-                "higher": "From these starts, training with a shared column ends higher, by 0.05 to 0.3 nats.",
+                "higher": "From these starts, training with a shared column ends higher, by 0.2 to 0.5 nats.",
                 "nothing": "Nothing yet: with three seeds on each side, chance explains the difference.",
                 "biased": "A shared column trains another objective than own columns do.",
             },

@@ -103,11 +103,13 @@ def axes(
     """A new figure of `width` × `height` inches and its axes (one, or an array); `options` go to `subplots`.
 
     Room for labels is found by drawing, which takes half of the time of a frame. A figure of many frames can say itself
-    where its panels are: `places` are edges and gaps as matplotlib's GridSpec takes them.
+    where its panels are: `places` are edges and gaps as matplotlib's GridSpec takes them, and its `gridspec_kw`.
 
     The page shows 96 pixels per inch and shrinks what is wider than the text: 7 inches on a laptop, 3.5 on a phone.
     """
-    figure = Figure(figsize=(width, height), layout=None if places else "constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    if places is not None:
+        figure.set_layout_engine("none")
     return figure, figure.subplots(rows, columns, gridspec_kw=places, **options)
 
 
@@ -182,9 +184,13 @@ def frame(drawing: Element, alt: str) -> str:
 def _render(figure: Figure) -> str:
     """The SVG, by the canvas itself: `savefig` would draw once more before, for a layout that drawing makes anyway."""
     buffer = io.StringIO()
-    figure.set(dpi=_STYLE["savefig.dpi"], facecolor=_STYLE["savefig.facecolor"])
-    with style():
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    dpi, facecolor, canvas = figure.dpi, figure.get_facecolor(), figure.canvas
+    try:
+        figure.set(dpi=_STYLE["savefig.dpi"], facecolor=_STYLE["savefig.facecolor"])
+        with style():
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    finally:  # it is the reader's, who may go on with it
+        figure.set(dpi=dpi, facecolor=facecolor, canvas=canvas)
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close(figure)  # otherwise a notebook shows a figure made by pyplot a second time
     return buffer.getvalue()

@@ -36,7 +36,7 @@ def residual_picture(r: float) -> Picture:
     pixels.plot([0], [0], marker="o", color=COLOURS["ink"])
     pixels.plot([0], [r], **look("learned", markersize=7))
     pixels.set(xlim=(-2, 2), ylim=(-1.4, 2.9), aspect="equal", xlabel="pixel 1", ylabel="pixel 2")
-    pixels.set_title("the decoded curve and $x$", y=1)  # a given height is not looked for
+    pixels.set_title("the decoded curve and $x$", y=1)  # y, or it is searched for
 
     true = (r - 2) * z**2 / 2 - z**4 / 8
     curve.plot(z, true, color=COLOURS["muted"], linewidth=3.5, label="what is to be matched")

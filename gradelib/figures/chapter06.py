@@ -37,7 +37,7 @@ def learned_against_formula(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Pictu
         panel.plot(formula, learned, **look(family, linestyle="", markersize=2, alpha=0.35, rasterized=True))
         panel.axline((1, 1), (2, 2), **look("formula", linewidth=1))
         panel.set(xscale="log", yscale="log", aspect="equal")
-        panel.set_title(f"{family} posterior", y=1)  # a given height is not looked for
+        panel.set_title(f"{family} posterior", y=1)  # y, or it is searched for
         panel.minorticks_off()
         panel.set_xlabel(r"by the formula, $\Sigma^\star_{ii}$")
     panels[0][0].set_ylabel(r"learned variance, $\Sigma_{ii}$")

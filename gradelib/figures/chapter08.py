@@ -41,7 +41,7 @@ def per_singular_value(sigma: Tensor) -> Callable[..., Picture]:
         _panel(above, grid, grid.square() / 2, charge(grid, beta), (marks, charge(marks, beta)))
         _panel(below, grid, grid, pull(grid, beta), (marks, pull(marks, beta)))
         above.set(ylabel="charge, nats", ylim=(0, 0.42 * top**2))
-        above.set_title(r"charge $\frac{\beta}{2}\log(1+\sigma^2/\beta)$", y=1)  # a given height is not looked for
+        above.set_title(r"charge $\frac{\beta}{2}\log(1+\sigma^2/\beta)$", y=1)  # y, or it is searched for
         below.set(ylabel="pull, nats per unit of σ", ylim=(0, top))
         below.set_title(r"pull $\beta\sigma/(\beta+\sigma^2)$", y=1)
         for panel in (above, below):

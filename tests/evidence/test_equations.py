@@ -53,6 +53,19 @@ def test_definition_compares_with_code():
         definition("eq-wrong", OPTIMUM, lambda J, H, beta: torch.linalg.inv(optimum(J, H, beta)))
 
 
+def test_a_program_is_called_once_at_each_point_for_all_mutants_of_the_formula():
+    calls = []
+
+    def code(beta):
+        calls.append(float(beta))
+        return 1 + beta**2
+
+    check = definition("eq-test", "1 + beta**2", code)
+    assert check.by_side["left"] > 3
+    # Each mutant of the program is called at one point at least, and the program itself is looked at for sameness once.
+    assert max(map(calls.count, calls)) <= 3
+
+
 def test_definition_of_a_symbol_that_is_not_the_books_own():
     assert definition("eq-test", "beta/(beta + m)", lambda beta, m: beta / (beta + m), m="pos")
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gradelib import figures, posteriors
@@ -107,6 +108,36 @@ def test_the_picture_of_a_pyplot_figure_is_shown_once():
     axes.plot([1, 2])
     Picture(figure, "A line.")
     assert figure.number not in pyplot.get_fignums()
+
+
+def test_the_reader_keeps_their_own_figure():
+    figure = Figure(dpi=150, facecolor="white")
+    canvas = figure.canvas
+    Picture(figure, "Nothing.")
+    assert (figure.dpi, figure.get_facecolor(), figure.canvas) == (150, (1, 1, 1, 1), canvas)
+
+
+def test_a_figure_from_outside_the_style_has_no_ground_of_its_own():
+    figure, axes = pyplot.subplots(facecolor="white")
+    axes.set_axis_off()
+    assert "#fff" not in body(Picture(figure, "Nothing.")).replace("white", "#fff")
+
+
+def test_what_is_rasterised_has_200_dots_per_inch():
+    figure = Figure(figsize=(2, 1))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.fill([0, 1, 1, 0], [0, 0, 1, 1], rasterized=True)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    [data] = re.findall(r"data:image/png;base64,([^\"]+)", body(Picture(figure, "A square.")))
+    assert Image.open(io.BytesIO(base64.b64decode(data))).width == pytest.approx(400, abs=2)
+
+
+def test_panels_stand_where_places_says():
+    with matplotlib.rc_context({"figure.constrained_layout.use": True}):
+        figure, panel = figures.axes(places={"left": 0.2, "right": 0.9, "bottom": 0.3, "top": 0.8})
+        Picture(figure, "An empty panel.")
+    assert panel.get_position().extents == pytest.approx([0.2, 0.3, 0.9, 0.8])
 
 
 def test_the_reader_keeps_their_own_style():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from statistics import stdev
 
 import pytest
 import torch
@@ -282,3 +283,9 @@ def test_unlikeness_is_nothing_for_one_set_and_one_for_unrelated_sets():
     assert evaluation.unlikeness(three, three + 2) == pytest.approx(4 / ((9 + 25 + 1 + 16 + 1 + 0) / 6))
     with refused("3", "2"):
         evaluation.unlikeness(three, three[:2])
+
+
+def test_the_standard_error_of_equal_values_is_zero_and_of_one_there_is_none():
+    assert evaluation.standard_error([53.169] * 3) == 0.0
+    assert evaluation.standard_error([1.0, 2.0, 4.0]) == pytest.approx(stdev([1.0, 2.0, 4.0]) / math.sqrt(3), rel=1e-12)
+    assert evaluation.standard_error([1.0]) is None

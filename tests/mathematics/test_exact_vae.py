@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import approx_fprime
 
 from gradelib import datasets, exact_vae, objectives
-from gradelib.exact_vae import FAMILIES, Model
+from gradelib.exact_vae import FAMILIES
 from gradelib.likelihoods import Gaussian
 from gradelib.playground import SharedCovarianceVAE
 
@@ -71,11 +71,32 @@ def test_codes_of_their_own_cost_less_than_a_linear_encoder():
     assert found.C.shape == (2, len(X))
 
 
-def test_what_it_refuses():
-    model = exact_vae.random_model(6, "full", 0)
-    with pytest.raises(ValueError, match="no family called 'diagnal'"):
-        exact_vae.fit(model, X, "diagnal")
-    with pytest.raises(ValueError, match=r"made in float64, but x is torch\.float32"):
-        exact_vae.fit(model, X.float(), "full")
-    with pytest.raises(ValueError, match="A holds NaN"):
-        exact_vae.fit(Model(model.A * torch.nan, *model[1:]), X, "full")
+MODEL = exact_vae.random_model(6, "full", 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"family": "diagnal"}, "no family called 'diagnal'"),
+        ({"x": X.float()}, r"wants float64 without gradients, but x is torch\.float32"),
+        ({"x": X[:0]}, r"at least one example, but its shape is \(0, 6\)"),
+        ({"x": X[:, :5]}, r"A must have the shape \(5, 2\)"),
+        ({"model": MODEL._replace(A=MODEL.A * torch.nan)}, "A holds NaN"),
+        ({"model": MODEL._replace(e=MODEL.e.clone().requires_grad_())}, "without gradients, but e is"),
+        ({"family": "diagonal"}, r"scales must have the shape \(2,\) here, but has \(3,\)"),
+        ({"seen": X[:5]}, r"seen must have the shape \(40, 6\)"),
+        ({"seen": X * torch.inf}, "seen holds NaN or infinity"),
+    ],
+)
+def test_what_a_fit_refuses(changed, words):
+    with pytest.raises(ValueError, match=words):
+        exact_vae.fit(**{"model": MODEL, "x": X, "family": "full"} | changed)
+
+
+def test_what_the_others_refuse():
+    with pytest.raises(ValueError, match="A must have the shape"):
+        exact_vae.fit_encoder(MODEL, X[:, :5], "full")
+    with pytest.raises(ValueError, match="n must be a whole number"):
+        exact_vae.random_model(2.5, "full", 0)
+    with pytest.raises(ValueError, match="no family called 'round'"):
+        exact_vae.factor(MODEL.scales, "round")

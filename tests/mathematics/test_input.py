@@ -30,11 +30,26 @@ def test_positive_lets_positive_numbers_through(value):
         (torch.tensor([1j]), "complex"),
         (torch.tensor([math.nan]), "NaN"),
         (torch.tensor([math.inf]), "infinity"),
+        (torch.tensor([math.inf, -math.inf]), "infinity"),
     ],
 )
 def test_finite_names_the_tensor_and_what_is_wrong_with_it(value, word):
     with refused("kl", word):
         _input.finite(fine=torch.ones(2), kl=value)
+
+
+def test_finite_lets_large_numbers_through_whose_sum_is_not():
+    large = torch.full((4,), 3e38)
+    assert not large.sum().isfinite()
+
+    def first(x):
+        _input.finite(x=x)
+        return x[0]
+
+    first(large)
+    torch.func.vmap(torch.func.grad(first))(large.expand(2, 4))
+    with refused("x", "NaN"):
+        torch.func.vmap(torch.func.grad(first))(torch.stack([large, large * math.nan]))
 
 
 @pytest.mark.parametrize("value", [0, -3, 2.0, "2", True])

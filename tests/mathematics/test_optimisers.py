@@ -33,14 +33,15 @@ def plain(matrix, rounds=5):
     return X.mT if matrix.shape[0] > matrix.shape[1] else X
 
 
-@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (6, 6), (1, 4), (4, 1)])
-def test_the_gram_form_is_newton_schulz(shape):
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (6, 6), (1, 4), (4, 1), (3, 20)])
+def test_both_forms_are_newton_schulz(shape):
     matrix = normal(*shape)
     torch.testing.assert_close(orthogonalise(matrix), plain(matrix))
     values = torch.linalg.svdvals(orthogonalise(matrix))
     assert values.max() < 1.25
     batch = torch.stack([matrix, 2 * matrix + 1])
     torch.testing.assert_close(orthogonalise(batch)[1], plain(batch[1]))
+    torch.testing.assert_close(orthogonalise(batch[None]), orthogonalise(batch)[None])
     assert torch.equal(orthogonalise(torch.zeros(shape)), torch.zeros(shape))
 
 
