@@ -92,7 +92,7 @@ FLIPS = [  # where, and which words become which
     (optimisers.Muon, "_turn", 'alpha=-group["lr"]', 'alpha=group["lr"]'),
     (optimisers.Muon, "_turn", 'lerp(gradient, state["momentum"], group', 'lerp(gradient, -state["momentum"], group'),
     (optimisers.Muon, "_adam", '-group["lr"]', 'group["lr"]'),
-    (optimisers, "orthogonalise", "beta=b, alpha=c", "beta=b, alpha=-c"),
+    (optimisers, "orthogonalise", ".add_(a)", ".add_(-a)"),
     (posteriors, "log_determinant", "2 * _cholesky", "-2 * _cholesky"),
     (Posterior, "sample", "self.mean + self.factor * noise", "self.mean - self.factor * noise"),
     (Posterior, "kl", "- 2 * self.scales", "+ 2 * self.scales"),
