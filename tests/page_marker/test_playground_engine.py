@@ -14,7 +14,7 @@ import torch
 from corpora import some_of
 from torch import Tensor
 
-from gradelib import evaluation, playground
+from gradelib import evaluation, exact_vae, playground
 from gradelib.likelihoods import Gaussian
 from gradelib.posteriors import Posterior
 
