@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from gradelib._names import one_of
+from gradelib.evaluation import standard_error
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
 Terms = Mapping[str, float]
@@ -93,14 +93,10 @@ def _curve(panel: Axes, name: str, found: Mapping[int, Sequence[float]]) -> None
     shown = look(_MEANINGS[one_of("objective", name, _MEANINGS)])
     line = shown["linestyle"] or "-"
     steps = sorted(found)
-    errors = [_standard_error(found[one]) for one in steps]
+    errors = [standard_error(found[one]) or 0.0 for one in steps]
     panel.errorbar(
         steps, [fmean(found[one]) for one in steps], errors, **shown | {"linestyle": line, "label": f"with {name}"}
     )
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
 def _ends(name: str, found: Mapping[int, Sequence[float]]) -> str:
