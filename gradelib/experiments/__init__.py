@@ -20,7 +20,16 @@ from gradelib._names import one_of
 if TYPE_CHECKING:
     from gradelib.experiments.experiment import Experiment, Row
 
-NAMES = ("mnist-objectives", "mnist-blocks", "mnist-samples", "learned-covariance", "digits-long", "race", "images-64")
+NAMES = (
+    "mnist-objectives",
+    "mnist-blocks",
+    "mnist-samples",
+    "learned-covariance",
+    "digits-long",
+    "digits-samples",
+    "race",
+    "images-64",
+)
 
 
 @dataclass(frozen=True)

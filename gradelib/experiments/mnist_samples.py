@@ -24,6 +24,7 @@ from gradelib.evaluation import standard_error
 from gradelib.experiments import models
 from gradelib.experiments.experiment import Experiment, Job, Outcome, Row
 from gradelib.experiments.mnist_objectives import BETAS, CORE, STEPS, THREE
+from gradelib.experiments.models import Numbers
 from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
 
@@ -69,10 +70,25 @@ def _key(job: Job) -> str:
 
 def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Outcome:
     """Train the models of a job and compare their pictures; of seed 0 some are kept, (count, n) for each model."""
-    features = _features(data, settings["classifier_steps"])
-    real = _Real(features, data, settings)
-    trained = {kind: _train(kind, job, data, device) for kind in job["kinds"]}
-    numbers: dict[str, Any] = {"floor": real.floor, "accuracy": real.accuracy}
+    trained = train(job, data, device)
+    numbers = compare(trained, job, settings, data)
+    arrays = {}
+    if job["seed"] == 0 and job["control"] == "core":
+        for kind in PAIR:
+            shown = evaluation.samples(trained[kind], settings["same_z"], seed=0)[: settings["shown"]]
+            arrays[f"pictures_{kind}"] = (63 * shown.clamp(0, data.scale) / data.scale).round().div(63).tolist()
+    return numbers, arrays
+
+
+def train(job: Job, data: Dataset, device: str) -> dict[str, VAE]:
+    """The models of a job by kind, trained, where the data are."""
+    return {kind: _train(kind, job, data, device) for kind in job["kinds"]}
+
+
+def compare(trained: Mapping[str, VAE], job: Job, settings: Mapping[str, Any], data: Dataset) -> Numbers:
+    """How unlike the β-VAE's the pictures of each model are, what it loses held out, and how good its samples are."""
+    real = _Real(_features(data, settings["classifier_steps"]), data, settings)
+    numbers: Numbers = {"floor": real.floor, "accuracy": real.accuracy}
     same_z = {kind: evaluation.samples(model, settings["same_z"], seed=0) for kind, model in trained.items()}
     for kind, model in trained.items():
         if kind != "beta_vae":
@@ -81,11 +97,7 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
         numbers[f"loss_{kind}"] = judged["beta_vae_diagonal"]
         for way, pictures in _pictures(model, job["beta"], data, settings):
             numbers |= {f"{name}_{kind}_{way}": value for name, value in real.judge(pictures).items()}
-    arrays = {}
-    if job["seed"] == 0 and job["control"] == "core":
-        shown = {kind: same_z[kind][: settings["shown"]].clamp(0, data.scale) / data.scale for kind in PAIR}
-        arrays = {f"pictures_{kind}": (63 * rows).round().div(63).tolist() for kind, rows in shown.items()}
-    return numbers, arrays
+    return numbers
 
 
 def _train(kind: str, job: Job, data: Dataset, device: str) -> VAE:
@@ -132,7 +144,7 @@ def _pictures(
     """As many mean pictures as there are held-out ones, several times, for each way to draw z."""
     count, generator = len(data.test), torch.Generator().manual_seed(0)
     x = data.train[: settings["covariance_examples"]]
-    h, factor = _clouds(model, x, beta)
+    h, factor = clouds(model, x, beta)
     moments = h.mT.cov() + (factor @ factor.mT).mean(0)
     root, mean = torch.linalg.cholesky(moments), h.mean(0)
 
@@ -151,7 +163,8 @@ def _pictures(
         yield way, [Gaussian().mean(model.decoder(draw(way))) for _ in range(settings["draws"])]
 
 
-def _clouds(model: VAE, x: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def clouds(model: VAE, x: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """The codes of the rows of x (examples, n) and the factors of the formula's diagonal Σ (examples, d, d)."""
     codes, factors = [], []
     for rows in x.split(models.CHUNK):

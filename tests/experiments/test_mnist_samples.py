@@ -35,7 +35,7 @@ def test_clouds_and_the_gaussian_have_the_moments_of_the_aggregated_posterior(di
     h, factor = normal(60, 3), torch.diag_embed(normal(60, 3, seed=1).abs())
     moments = h.mT.cov() + (factor @ factor.mT).mean(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist_samples, "_clouds", lambda *_: (h, factor))
+        patch.setattr(mnist_samples, "clouds", lambda *_: (h, factor))
         found = dict(mnist_samples._pictures(model, 0.4, digits, {**SETTINGS, "draws": 400}))
     for way, expected in (("prior", torch.eye(3)), ("gaussian", moments), ("clouds", moments)):
         z = torch.cat(found[way])
