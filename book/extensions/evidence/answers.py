@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from gradelib.evaluation import standard_error
-from gradelib.experiments import Recorded, digits_long, images_64
+from gradelib.experiments import Recorded, digits_long, digits_samples, images_64
 from gradelib.experiments.mnist_objectives import BOTH, STEPS
 
 _Line = Mapping[str, Any]
@@ -80,6 +80,20 @@ def _samples(found: Recorded) -> str:
     told = _beside_noise(found, STEPS, "distance_{}_prior")
     said = "Fréchet distance of the samples of GRAE≈ less that of the β-VAE's, z from the prior"
     return f"{said}: {', '.join(told)}." if told else ""
+
+
+def _small_samples(found: Recorded) -> str:
+    told = []
+    for steps in (digits_samples.STEPS, *digits_samples.LONGER):
+        rows = _rows(found, steps=steps)
+        effects = [
+            f"{_mean(_between(numbers, 'unlike_grae', 'unlike_noise'))} at β = {beta:g}"
+            for beta in _betas(rows)
+            if (numbers := [row["numbers"] for row in rows if row["job"]["beta"] == beta])
+        ]
+        told += [f"after {steps:,} steps {', '.join(effects)}"] * bool(effects)
+    said = "Unlikeness of GRAE≈ to the β-VAE less that of a β-VAE with other noise, for the same z from the prior"
+    return f"{said}: {'; '.join(told)}." if told else ""
 
 
 def _images(found: Recorded) -> str:
@@ -185,6 +199,7 @@ _ANSWERS: dict[str, Callable[[Recorded], str]] = {
     "mnist-samples": _samples,
     "learned-covariance": _covariance,
     "digits-long": _digits,
+    "digits-samples": _small_samples,
     "race": _race,
     "images-64": _images,
 }
