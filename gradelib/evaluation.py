@@ -251,20 +251,6 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
     return _covered(fake, real, k), _covered(real, fake, k)
 
 
-def two_sample_accuracy(real: Tensor, fake: Tensor, seed: int = 0) -> float:
-    """How often a nearest neighbour tells real features from fake ones: ½ where they are alike, 1 where never.
-
-    Each feature of the two sets (examples, k), of equal size, asks its nearest neighbour among all the others. `seed`
-    cuts the larger set down. Raises ValueError for NaN, different sizes of the features or fewer than two examples.
-    """
-    _check_sets(real, fake)
-    count, generator = min(len(real), len(fake)), _input.generator(seed)
-    both = torch.cat([s[torch.randperm(len(s), generator=generator)[:count].to(s.device)] for s in (real, fake)])
-    nearest = torch.cdist(both, both).fill_diagonal_(torch.inf).argmin(-1)
-    index = torch.arange(len(both), device=both.device)
-    return float(((nearest < count) == (index < count)).double().mean())
-
-
 def _noise(mean: Tensor, samples: int, seed: int) -> Tensor:
     """One half of the draws from N(0, I) for each example: (…, d) → (samples/2, …, d). The other half is its mirror."""
     if _input.whole("samples", samples, least=2) % 2:

@@ -78,15 +78,21 @@ def recorded_row(
 
 
 def recorded_table(
-    recorded: Recorded, columns: Mapping[str, Column], *, steps: Sequence[int] | None = None, digits: int = 2
+    recorded: Recorded,
+    columns: Mapping[str, Column],
+    *,
+    steps: Sequence[int] | None = None,
+    betas: Sequence[float] | None = None,
+    digits: int = 2,
 ) -> str:
     """A line for each β and length: the seeds, and of each column the mean over them with its standard error.
 
     `columns` maps a heading to the name of a number, or to two names: then it is the mean of the first less the second,
     seed by seed. Where the columns have different numbers of seeds, the line gives the fewest and the most. What is not
-    recorded is a dash, and one seed has no error. Only these `steps` are shown, or all.
+    recorded is a dash, and one seed has no error. Only these `steps` and `betas` are shown, or all.
     """
-    found = recorded_values(recorded, columns, steps)
+    values = recorded_values(recorded, columns, steps)
+    found = {where: cells for where, cells in values.items() if betas is None or where[0] in betas}
     if not found:
         return "no row is recorded yet"
     told: dict[tuple[float, int], list[str]] = {}

@@ -230,15 +230,6 @@ def test_precision_and_recall_tell_fidelity_from_variety():
     assert evaluation.precision_recall(line, torch.cat([line + 7, line[:1] + 4.9]), k=1) == (1 / 6, 2 / 5)
 
 
-def test_the_two_sample_test_is_at_chance_for_one_law_and_certain_for_two():
-    real = normal(400, 3)
-    assert abs(evaluation.two_sample_accuracy(real, normal(300, 3, seed=1)) - 0.5) < 0.06
-    assert evaluation.two_sample_accuracy(real, normal(400, 3, seed=1) + 30) == 1
-    assert evaluation.two_sample_accuracy(real, real + 1e-9) == 0  # every copy's neighbour is its original
-    larger = evaluation.two_sample_accuracy(real, normal(4000, 3, seed=1))
-    assert abs(larger - 0.5) < 0.06
-
-
 def test_bad_input_is_refused():
     model, x = model_with(), normal(5, 10)
     with refused("'block'"):
@@ -255,7 +246,7 @@ def test_bad_input_is_refused():
             error(x, x[:, :9])
         with refused("A", "NaN"):
             error(x * math.nan, x)
-    for compare in (evaluation.frechet_distance, evaluation.precision_recall, evaluation.two_sample_accuracy):
+    for compare in (evaluation.frechet_distance, evaluation.precision_recall):
         with refused("(5, 10)", "(5, 9)"):
             compare(x, x[:, :9])
         with refused("two examples"):
