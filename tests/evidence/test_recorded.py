@@ -16,7 +16,7 @@ from book.extensions.evidence import experiments as recorded_pages
 from book.extensions.evidence.domain import EvidenceDomain
 from book.extensions.pdf import make
 from gradelib import experiments
-from gradelib.experiments import images_64
+from gradelib.experiments import digits_samples, images_64
 from gradelib.experiments.mnist_objectives import STEPS
 from gradelib.training import OBJECTIVES
 
@@ -90,6 +90,16 @@ def test_samples_are_compared_from_one_start_beside_other_noise():
     rows.append(row({"distance_grae_prior": 99.0, "distance_beta_vae_prior": 5.0}, steps=2 * STEPS))
     said = answers.answer(found("mnist-samples", rows))
     assert said.endswith(": −1.50 ± 0.50 at β = 0.4 where the β-VAE with other noise has +1.00 ± 0.00.")
+
+
+def test_small_samples_are_compared_beside_other_noise_soon_and_late():
+    soon, late = digits_samples.STEPS, digits_samples.LONGER[-1]
+    rows = [
+        row({"unlike_grae": 0.5 + seed, "unlike_noise": 0.25 + 0.5 * seed}, seed=seed, steps=soon) for seed in range(2)
+    ]
+    rows.append(row({"unlike_grae": 0.25, "unlike_noise": 0.5}, steps=late))
+    said = answers.answer(found("digits-samples", rows))
+    assert "after 300 steps +0.50 ± 0.25 at β = 0.4; after 4,800 steps −0.25 (one seed) at β = 0.4." in said
 
 
 def test_large_pictures_are_compared_beside_other_noise():

@@ -13,6 +13,7 @@ from corpora import some_of
 from gradelib import evaluation, experiments, objectives, optimisers, posteriors, training
 from gradelib.experiments import (
     digits_long,
+    digits_samples,
     images_64,
     learned_covariance,
     mnist_blocks,
@@ -71,7 +72,16 @@ def test_a_grid_has_no_job_twice_and_every_job_can_be_tried(name):
 
 # --- a flipped sign
 
-RECIPES = (mnist_objectives, mnist_blocks, mnist_samples, learned_covariance, digits_long, race, images_64)
+RECIPES = (
+    mnist_objectives,
+    mnist_blocks,
+    mnist_samples,
+    learned_covariance,
+    digits_long,
+    digits_samples,
+    race,
+    images_64,
+)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +155,12 @@ IMAGE_FLIPS = [
     (mnist_samples, "training_of", 'changes[name] += job["seed"]', "changes[name] += 1"),
     (training, "_grae_column", "noise[:part].topk", "(-noise[:part]).topk"),
 ]
+SMALL_SAMPLE_FLIPS = [
+    (digits_samples, "places", "h.mT.cov(correction=0) + spread", "h.mT.cov(correction=0) - 0.1 * spread"),
+    (digits_samples, "places", "h.mean(0), h.mT", "-h.mean(0), h.mT"),
+    (digits_samples, "places", 'own["beta_vae"], own[kind]', 'own["beta_vae"], -own[kind]'),
+    (mnist_samples, "training_of", 'changes[name] += job["seed"]', "changes[name] += 1"),
+]
 LONG_FLIPS = [
     (digits_long, "information", "- everywhere.logsumexp(-1)", "+ everywhere.logsumexp(-1)"),
     (digits_long, "_shared_column", "noise[:1].expand_as(noise)", "noise"),
@@ -174,6 +190,7 @@ OF_RECIPES = {
     learned_covariance: COVARIANCE_FLIPS,
     mnist_samples: SAMPLE_FLIPS,
     digits_long: LONG_FLIPS,
+    digits_samples: SMALL_SAMPLE_FLIPS,
     images_64: IMAGE_FLIPS,
 }
 
