@@ -59,7 +59,8 @@ class MLP(nn.Sequential):
         for layer in self:
             if isinstance(layer, nn.Linear):  # one product for both is much faster than two
                 both = torch.cat([values, tangents.flatten(0, 1)]) @ layer.weight.mT
-                values, tangents = both[:count], both[count:].unflatten(0, shape)
+                values, tangents = both.split([count, len(both) - count])  # two slices would cost a backward pass more
+                tangents = tangents.unflatten(0, shape)
                 values = values if layer.bias is None else values + layer.bias
             elif type(layer) in SLOPES:
                 slopes = SLOPES[type(layer)](layer, values[: shape[1]])

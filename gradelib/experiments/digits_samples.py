@@ -15,11 +15,11 @@ from torch import Tensor
 
 from gradelib import evaluation
 from gradelib.datasets import Dataset
-from gradelib.experiments import mnist_samples
+from gradelib.experiments import mnist_samples, models
 from gradelib.experiments.experiment import Experiment, Job, Outcome
 from gradelib.experiments.mnist_objectives import BETAS
 from gradelib.experiments.mnist_objectives import CORE as ON_MNIST
-from gradelib.experiments.mnist_samples import CORE_KINDS, KINDS, training_of
+from gradelib.experiments.mnist_samples import CORE_KINDS, KINDS, trainings
 from gradelib.experiments.models import Numbers
 from gradelib.networks import VAE
 from gradelib.posteriors import kl_to_standard_normal
@@ -47,8 +47,8 @@ def _key(job: Job) -> str:
 
 def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Outcome:
     """Train the models of a job, compare their pictures, and say where their codes lie."""
-    trained = mnist_samples.train(job, data, device)
-    numbers = mnist_samples.compare(trained, job, settings, data)
+    trained, cost = models.train_each(trainings(job), data, device)
+    numbers = mnist_samples.compare(trained, job, settings, data) | cost
     return numbers | places(trained, job["beta"], data.train, settings["same_z"]), {}
 
 
@@ -91,7 +91,7 @@ EXPERIMENT = Experiment(
     },
     jobs={_key(job): job for job in _jobs()},
     run=run,
-    trainings=lambda job: [training_of(kind, job) for kind in job["kinds"]],
+    trainings=lambda job: list(trainings(job).values()),
     evaluate=mnist_samples.evaluate,
     number="unlike_grae",
     tiny_jobs={_key(_TINY): _TINY},

@@ -59,7 +59,7 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
     features = principal_features(data.train[: settings["covariance_examples"]], settings["components"])
     real = features(data.test)
     numbers: dict[str, Any] = {"floor": evaluation.frechet_distance(real, features(data.train[-len(data.test) :]))}
-    trained = {kind: _train(kind, job, data, device) for kind in job["kinds"]}
+    trained, cost = models.train_each(mnist_samples.trainings(job), data, device)
     shown = {}
     for kind, model in trained.items():
         judged, _ = models.judge(model, data.test, mnist_samples.training_of(kind, job), settings["samples"], chunk)
@@ -77,11 +77,7 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
     if job["seed"] == 0 and job["control"] == "core":
         few = {kind: shown[kind][: settings["shown"]].clamp(0, 1) for kind in KINDS[:2]}
         arrays = {f"pictures_{kind}": (63 * rows).round().div(63).tolist() for kind, rows in few.items()}
-    return numbers, arrays
-
-
-def _train(kind: str, job: Job, data: Dataset, device: str) -> VAE:
-    return models.train(mnist_samples.training_of(kind, job), data, device).model.to(data.train.device)
+    return numbers | cost, arrays
 
 
 def principal_features(x: Tensor, components: int) -> Callable[[Tensor], Tensor]:
@@ -132,7 +128,7 @@ EXPERIMENT = Experiment(
     },
     jobs={_key(job): job for job in _jobs()},
     run=run,
-    trainings=lambda job: [mnist_samples.training_of(kind, job) for kind in job["kinds"]],
+    trainings=lambda job: list(mnist_samples.trainings(job).values()),
     evaluate=mnist_samples.evaluate,
     number="loss_grae",
     tiny_jobs={_key(_TINY): _TINY},

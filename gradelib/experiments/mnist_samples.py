@@ -70,19 +70,14 @@ def _key(job: Job) -> str:
 
 def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Outcome:
     """Train the models of a job and compare their pictures; of seed 0 some are kept, (count, n) for each model."""
-    trained = train(job, data, device)
-    numbers = compare(trained, job, settings, data)
+    trained, cost = models.train_each(trainings(job), data, device)
+    numbers = compare(trained, job, settings, data) | cost
     arrays = {}
     if job["seed"] == 0 and job["control"] == "core":
         for kind in PAIR:
             shown = evaluation.samples(trained[kind], settings["same_z"], seed=0)[: settings["shown"]]
             arrays[f"pictures_{kind}"] = (63 * shown.clamp(0, data.scale) / data.scale).round().div(63).tolist()
     return numbers, arrays
-
-
-def train(job: Job, data: Dataset, device: str) -> dict[str, VAE]:
-    """The models of a job by kind, trained, where the data are."""
-    return {kind: _train(kind, job, data, device) for kind in job["kinds"]}
 
 
 def compare(trained: Mapping[str, VAE], job: Job, settings: Mapping[str, Any], data: Dataset) -> Numbers:
@@ -100,8 +95,9 @@ def compare(trained: Mapping[str, VAE], job: Job, settings: Mapping[str, Any], d
     return numbers
 
 
-def _train(kind: str, job: Job, data: Dataset, device: str) -> VAE:
-    return models.train(training_of(kind, job), data, device).model.to(data.train.device)
+def trainings(job: Job) -> dict[str, Job]:
+    """The jobs of the models of a job, by kind."""
+    return {kind: training_of(kind, job) for kind in job["kinds"]}
 
 
 def training_of(kind: str, job: Job) -> Job:
@@ -211,7 +207,7 @@ EXPERIMENT = Experiment(
     },
     jobs={_key(job): job for job in _jobs()},
     run=run,
-    trainings=lambda job: [training_of(kind, job) for kind in job["kinds"]],
+    trainings=lambda job: list(trainings(job).values()),
     evaluate=evaluate,
     number="distance_beta_vae_prior",
     tiny_jobs={_key(job): job for job in _TINY_JOBS},

@@ -64,6 +64,13 @@ def train(job: Job, data: Dataset, device: str = "cpu", objective: Loss | None =
     return _trained(fit, job, data, time.perf_counter() - started, time.process_time() - worked)
 
 
+def train_each(jobs: Mapping[str, Job], data: Dataset, device: str) -> tuple[dict[str, VAE], Numbers]:
+    """The trained models of several jobs, where the data are, and the seconds and CPU seconds of all together."""
+    trained = {name: train(job, data, device) for name, job in jobs.items()}
+    cost = {clock: sum(one.cost[clock] for one in trained.values()) for clock in ("seconds", "cpu_seconds")}
+    return {name: one.model.to(data.train.device) for name, one in trained.items()}, cost
+
+
 _NETWORK = ("family", "block", "activation", "hidden", "width", "latents")
 _ALIKE = (*_NETWORK, "objective", "codes", "fraction", "steps", "optimiser", "learning_rate", "batch_size")
 _TRAINING = ("beta", "seed", "noise_seed", *_ALIKE)  # what of a job makes its model

@@ -154,8 +154,9 @@ def test_the_race_says_who_needs_how_long():
 
 
 def test_the_cost_is_told_by_device(monkeypatch):
-    rows = [row({}, seed=seed) for seed in range(3)]
-    rows.append(row({}, {"device": "NVIDIA Z", "date": "2026-01-05"}, steps=2 * STEPS))
+    cost = {"seconds": 0.0, "cpu_seconds": 0.0}
+    rows = [row(cost, seed=seed) for seed in range(3)]
+    rows.append(row(cost, {"device": "NVIDIA Z", "date": "2026-01-05"}, steps=2 * STEPS))
     monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
     monkeypatch.setattr(recorded, "_state", lambda name: "current; of earlier code: 2 rows")
     said = recorded.summary("mnist-blocks")
@@ -180,10 +181,16 @@ def test_rows_of_the_code_of_today_are_current(monkeypatch, code, stale, said):
 
 
 def test_a_row_that_was_trained_beside_others_costs_its_share_too(monkeypatch):
-    rows = [row({"cpu_seconds": 1000.0}), row({"cpu_seconds": 5400.0})]
+    rows = [row({"seconds": 1.0, "cpu_seconds": 1000.0}), row({"seconds": 1.0, "cpu_seconds": 5400.0})]
     monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, rows, []))
     monkeypatch.setattr(recorded, "_state", lambda name: "current")
     assert recorded.summary("race").cost == "2.5 core-hours on CPU, x86_64"
+
+
+def test_rows_that_do_not_tell_the_cost_of_training_cost_at_least_so_much(monkeypatch):
+    monkeypatch.setattr(recorded.experiments, "load", lambda name: found(name, [row({})], []))
+    monkeypatch.setattr(recorded, "_state", lambda name: "current")
+    assert recorded.summary("race").cost.startswith("at least 0.5 core-hours")
 
 
 def test_a_number_of_the_table_is_told_with_its_error(monkeypatch):

@@ -19,7 +19,9 @@ def digits():
 def test_kinds_differ_in_what_they_say(digits):
     """Of one start: other noise moves the β-VAE, another seed starts elsewhere, the rest has no noise at all."""
     job = {**mnist_samples.EXPERIMENT.jobs["core, beta 0.4, seed 1, 6000 steps"], "hidden": [8], "steps": 2}
-    trained = {kind: mnist_samples._train(kind, job, digits, "cpu") for kind in mnist_samples.KINDS}
+    trained, cost = models.train_each(mnist_samples.trainings(job), digits, "cpu")
+    assert cost["seconds"] > 0
+    assert cost["cpu_seconds"] > 0
     weights = {kind: torch.nn.utils.parameters_to_vector(model.parameters()) for kind, model in trained.items()}
     expected = models.train({**job, "objective": "beta_vae", "noise_seed": 1001}, digits).model
     assert torch.equal(weights["noise"], torch.nn.utils.parameters_to_vector(expected.parameters()))

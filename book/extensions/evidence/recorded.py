@@ -153,7 +153,7 @@ def _seeds(table: Sequence[Row]) -> str:
 
 
 def _cost(rows: Sequence[Row]) -> str:
-    """Hours by device: of cores on a CPU, of the clock elsewhere."""
+    """Hours by device: of cores on a CPU, of the clock elsewhere. Rows that do not tell the cost of training say less."""
     hours: dict[str, float] = {}
     for row in rows:
         device = row["provenance"]["device"]
@@ -163,7 +163,8 @@ def _cost(rows: Sequence[Row]) -> str:
         f"{spent:.1f} {'core-hours' if device.startswith('CPU') else 'hours'} on {device}"
         for device, spent in sorted(hours.items())
     ]
-    return " and ".join(said)
+    untold = any(row["state"] == "done" and "seconds" not in row["numbers"] for row in rows)
+    return "at least " * untold + " and ".join(said)
 
 
 def _dates(dates: Sequence[str]) -> str:
