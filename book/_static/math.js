@@ -37,4 +37,5 @@ const watch = new ResizeObserver((entries) => {
     else target.removeAttribute("tabindex");
   }
 });
-for (const box of document.querySelectorAll(".gl-formula")) watch.observe(box);
+// A table that is laid out only when it comes into sight has its width from then on.
+for (const box of document.querySelectorAll(".gl-formula, .pst-scrollable-table-container")) watch.observe(box);

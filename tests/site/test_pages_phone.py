@@ -59,3 +59,21 @@ def test_axe_finds_no_violation(opened):
         if opened.name == LONG:
             opened.browser.run(SHORTEN)
         assert axe_violations(opened.browser, whole=opened.name == WHOLE or opened.name not in chapters()) == []
+
+
+# Whether the last table is laid out, and whether the keyboard reaches it where it scrolls, before and after it is seen.
+LAST_TABLE = """
+const done = arguments[0];
+const box = [...document.querySelectorAll(".pst-scrollable-table-container")].at(-1);
+const told = () => [box.querySelector("td").checkVisibility({ contentVisibilityAuto: true }),
+  box.scrollWidth > box.clientWidth, box.tabIndex];
+const before = told();
+box.scrollIntoView();
+setTimeout(() => done([before, told()]), 500);
+"""
+
+
+def test_the_long_report_is_laid_out_where_it_is_seen(built_book, browser):
+    browser.emulate(width=PHONE[0], height=PHONE[1])
+    browser.open(built_book / LONG)
+    assert browser.run_async(LAST_TABLE) == [[False, False, -1], [True, True, 0]]
