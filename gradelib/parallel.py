@@ -80,7 +80,7 @@ class Failure:
 
     sentence: str
     traceback: str = ""
-    worker_died: bool = False
+    was_lost: bool = False
 
 
 # --- the options
@@ -156,7 +156,7 @@ def _outcomes(left: dict[str, partial[R | Failure]], where: Where) -> Generator[
         with _cluster(where.scheduler) if where.scheduler else _processes(window) as executor:
             for key, future in _completed(executor, tasks, window):
                 outcome = _outcome(key, future, where)
-                if isinstance(outcome, Failure) and outcome.worker_died:
+                if isinstance(outcome, Failure) and outcome.was_lost:
                     deaths[key] += 1
                     if window > 1 or deaths[key] == 1:
                         continue
@@ -217,8 +217,10 @@ def _outcome(key: str, future: Future[R | Failure], where: Where) -> R | Failure
     if error is None:
         return future.result()
     if isinstance(error, _worker_death(where)):
-        return Failure(f"{key}: its worker died, also when it ran alone; it may need more memory.", worker_died=True)
-    return Failure(f"{key}: it could not be run: {type(error).__name__}: {error}")
+        return Failure(f"{key}: its worker died, also when it ran alone; it may need more memory.", was_lost=True)
+    # What a job raises is no exception of its future (`_attempt`). Dask has one, of any kind, for a result that is lost
+    # with its worker while it is fetched.
+    return Failure(f"{key}: it could not be run: {type(error).__name__}: {error}", was_lost=bool(where.scheduler))
 
 
 def _worker_death(where: Where) -> type[Exception]:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -423,6 +423,33 @@ def test_a_job_that_kills_workers_of_a_cluster_is_named_and_stops_no_other(clust
         "job7": "job7: its worker died, also when it ran alone; it may need more memory."
     }
     recorder.assert_each_once(expected(without=("job7",)))
+
+
+class Losing(Executor):
+    """Runs a task at once, and loses the results of the first that it gets."""
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def submit(self, task):
+        future = Future()
+        self.losses -= 1
+        if self.losses >= 0:
+            future.set_exception(ValueError("not enough values to unpack"))
+        else:
+            future.set_result(task())
+        return future
+
+
+@pytest.mark.parametrize(("losses", "failed"), [(2, []), (99, ["job0", "job1", "job2"])])
+def test_a_result_that_a_cluster_lost_is_made_again_once(losses, failed, tmp_path, monkeypatch):
+    executor = Losing(losses)
+    monkeypatch.setattr(parallel, "_cluster", lambda address: nullcontext(executor))
+    recorder, failures = run(square, squares(tmp_path, 3), Where("dask", scheduler="nowhere"))
+    assert list(failures) == failed
+    assert all("it could not be run: ValueError" in failure.sentence for failure in failures.values())
+    assert len(recorder.table) == 3 - len(failed)
+    assert executor.losses == losses - (6 if failed else 5)
 
 
 def test_a_job_that_the_workers_cannot_load_says_so(cluster, tmp_path, monkeypatch):
