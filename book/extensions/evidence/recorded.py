@@ -153,7 +153,7 @@ def _seeds(table: Sequence[Row]) -> str:
 
 
 def _cost(rows: Sequence[Row]) -> str:
-    """Hours by device: of cores on a CPU, of the clock elsewhere; "at least" where rows do not tell what training cost."""
+    """Hours by device: of cores on a CPU, of the clock elsewhere; "at least" where training is not in the rows."""
     hours: dict[str, float] = {}
     for row in rows:
         device = row["provenance"]["device"]
