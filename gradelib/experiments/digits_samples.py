@@ -95,13 +95,5 @@ EXPERIMENT = Experiment(
     evaluate=mnist_samples.evaluate,
     number="unlike_grae",
     tiny_jobs={_key(_TINY): _TINY},
-    tiny_settings={
-        "held_out": 40,
-        "samples": 4,
-        "classifier_steps": 20,
-        "same_z": 20,
-        "covariance_examples": 60,
-        "draws": 2,
-        "neighbours": 40,
-    },
+    tiny_settings=mnist_samples.EXPERIMENT.tiny_settings,
 )
