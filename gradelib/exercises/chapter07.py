@@ -33,6 +33,7 @@ EXERCISES = [
             "sum(log(diag(I_d + T(J)@J/beta))) - log(det(I_d + T(J)@J/beta))",
             "log(prod(1 + colnorm2(J)/beta)/det(I_d + T(J)@J/beta))",
             "sum(log(beta + colnorm2(J))) - logdet(beta*I_d + T(J)@J)",
+            "sum(log(1 + colnorm2(J)/beta)) - logdet(I_n + J@T(J)/beta)",
         ),
         mistakes=(
             Mistake(

@@ -25,6 +25,14 @@ def log_volume(J: Tensor, beta: float) -> Tensor:
     return (metric + metric.new_ones(metric.shape[-1]).diag()).logdet()
 
 
+def charge_of_columns(J: Tensor, beta: float) -> Tensor:
+    """Hadamard's bound of `log_volume`: Σ log(1 + ‖J_i‖²/β)."""
+    return (1 + squared(J.mT) / beta).log().sum(-1)
+
+
+_COLUMNS_ALONE = "A diagonal posterior is charged for each column by itself. Where are the products of two columns?"
+_LARGE_BETA = "That is what is left of it for a very large β. What stands there for any β?"
+
 EXERCISES = [
     Exercise(
         id="regulariser",
@@ -49,6 +57,8 @@ EXERCISES = [
             Mistake("beta/2*logdet(T(J)@J/beta)", "What does your term do where the decoder ignores a latent?"),
             Mistake("beta/2*tr(I_d + T(J)@J/beta)", "What becomes of the trace terms at the optimum?"),
             Mistake("beta/2*logdet(I_d - T(J)@J/beta)", "For this noise model, what is the sign of H?"),
+            Mistake("beta/2*sum(log(1 + colnorm2(J)/beta))", _COLUMNS_ALONE),
+            Mistake("frob2(J)/2", _LARGE_BETA),
         ),
     ),
     Exercise(
@@ -83,7 +93,7 @@ EXERCISES = [
             ),
             Mistake(
                 "norm2(x - r)/2 + norm2(h)/2 + beta/2*logdet(I_d + T(J)@J/beta)",
-                "Which term of the β-VAE does the norm of the code come from, and what is its price?",
+                "Which term of the β-VAE does the norm of the code come from, and what is it multiplied by?",
             ),
             Mistake(
                 "norm2(x - r)/2 + beta/2*logdet(I_d + T(J)@J/beta)",
@@ -113,6 +123,11 @@ EXERCISES = [
                 "norm2(x - r)/2 + beta/2*norm2(h) + beta/2*logdet(I_d + T(J)@J/beta) + n/2*log(2*pi)",
                 "All terms are there, and one of them was not asked for: it depends on no weight.",
             ),
+            Mistake(
+                "norm2(x - r)/2 + beta/2*norm2(h) + beta/2*sum(log(1 + colnorm2(J)/beta))",
+                _COLUMNS_ALONE,
+            ),
+            Mistake("norm2(x - r)/2 + beta/2*norm2(h) + frob2(J)/2", _LARGE_BETA),
             Mistake(
                 "norm2(x - r)/2 + beta/2*(norm2(h) - d) + beta/2*logdet(I_d + T(J)@J/beta)",
                 "The divergence contains your last constant. What do the traces leave at the optimum?",
@@ -203,6 +218,16 @@ EXERCISES = [
                 lambda x, r, h, J, beta: grae_loss(x, r, h, J, beta) - beta * log_volume(J, beta),
                 "Should a steep decoder be charged or rewarded?",
                 "sign of the log det",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, 0 * J, beta) + beta / 2 * charge_of_columns(J, beta),
+                _COLUMNS_ALONE,
+                "columns one by one",
+            ),
+            Mistake(
+                lambda x, r, h, J, beta: grae_loss(x, r, h, 0 * J, beta) + squared(J.flatten(-2)) / 2,
+                _LARGE_BETA,
+                "limit for large beta",
             ),
         ),
     ),

@@ -279,8 +279,9 @@ def _kind(axes: tuple[int, ...], sizes: Mapping[str, int]) -> str:
 
 def dependence_hint(formula: Formula, exercise: Exercise) -> str:
     """What can be said of a wrong formula that is like nothing known: which inputs it should or should not have."""
-    missing = sorted(exercise.formula.names - formula.names)
-    surplus = sorted(formula.names - exercise.formula.names)
+    in_every, in_some = exercise.right_names
+    missing = sorted(in_every - formula.names)
+    surplus = sorted(formula.names - in_some)
     if missing and not surplus:
         return sentence("without", name=missing[0])
     if surplus and not missing:

@@ -113,6 +113,13 @@ class Exercise:
         return parse(self.answer, self.names)
 
     @cached_property
+    def right_names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names in every right form of a formula exercise, and those in some form."""
+        texts = [text for text in self.also_right if isinstance(text, str)]
+        forms = [self.formula.names, *(parse(text, self.names).names for text in texts)]
+        return frozenset.intersection(*map(frozenset, forms)), frozenset().union(*forms)
+
+    @cached_property
     def mistaken_formulas(self) -> tuple[tuple[Mistake, Formula], ...]:
         """The known mistakes of a formula exercise, each with its formula."""
         texts = [(mistake, mistake.answer) for mistake in self.mistakes if isinstance(mistake.answer, str)]

@@ -42,9 +42,10 @@ def page_data(exercise: Exercise) -> dict[str, Any]:
     """A formula or choice exercise as data that JSON can hold; ValueError for a function exercise.
 
     Of a formula: its `inputs` and their domains, the right `answer`, the `mistakes` (formula, sentence, and a name if
-    the formula is not its name), the `sizes` [n, d] of the points, of which the first `compared` decide and all serve
-    the diagnosis, and in `raw`, for each input that is drawn, its numbers times 256, point after point. Of a choice:
-    the keys of options and reasons in the order shown, the indices of the `right` pair and the sentence of each pair.
+    the formula is not its name), in `rightNames` the names in every right form and those in some, the `sizes` [n, d] of
+    the points, of which the first `compared` decide and all serve the diagnosis, and in `raw`, for each input that is
+    drawn, its numbers times 256, point after point. Of a choice: the keys of options and reasons in the order shown,
+    the indices of the `right` pair and the sentence of each pair.
     `revision` changes with what decides whether an answer is right, and not with the words about it.
     """
     if exercise.choice is not None:
@@ -66,6 +67,7 @@ def _formula_data(exercise: Exercise) -> dict[str, Any]:
         "inputs": inputs,
         "answer": exercise.answer,
         "mistakes": [_mistake_data(mistake) for mistake in exercise.mistakes],
+        "rightNames": [sorted(names) for names in exercise.right_names],
         "tolerance": exercise.tolerance,
         "sizes": [[point.sizes["n"], point.sizes["d"]] for point in drawn],
         "compared": len(compared),

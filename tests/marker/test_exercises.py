@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from corpora import some_of
 from gradelib import check, exercises
 from gradelib.marker.check import mark
 from gradelib.marker.compare import equivalent
+from gradelib.marker.diagnosis import dependence_hint
 from gradelib.marker.exercise import Choice, Exercise, Mistake
 from gradelib.marker.language import Formula
 from gradelib.marker.parser import parse
+from gradelib.marker.vocabulary import LANGUAGE
 
 ALL = exercises.every()
 SEEDS = range(10)
@@ -59,6 +62,19 @@ def test_each_right_form_is_right_at_other_seeds(exercise: Exercise, form: objec
 def test_each_known_mistake_gets_its_own_hint(exercise: Exercise, mistake: Mistake) -> None:
     result = mark(exercise, mistake.answer)
     assert (result.state, result.mistake, result.text) == ("incorrect", str(mistake), mistake.hint)
+
+
+@pytest.mark.parametrize("exercise", [e for e in ALL if e.answer], ids=name_of)
+def test_a_hint_on_inputs_is_true_of_every_right_form(exercise: Exercise) -> None:
+    forms = [parse(str(form), exercise.names) for form in (exercise.answer, *exercise.also_right)]
+    without, *_ = LANGUAGE["sentences"]["without"].split("{name}")
+    depends, *_ = LANGUAGE["sentences"]["depends"].split("{name}")
+    for names in ("1", *map(" + ".join, combinations(exercise.names, 2))):
+        hint = dependence_hint(parse(names, exercise.names), exercise)
+        named = hint.removeprefix(without).removeprefix(depends).rstrip("?")
+        for form in forms:
+            assert not hint.startswith(without) or named in form.names
+            assert not hint.startswith(depends) or named not in form.names
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=name_of)

@@ -1423,9 +1423,10 @@
 
     // What can be said of a wrong formula that is like nothing known: which inputs it should or should not have.
     dependenceHint(tree) {
-      const [right, ours] = [namesIn(this.tree), namesIn(tree)];
-      const missing = [...right].filter((name) => !ours.has(name)).sort();
-      const surplus = [...ours].filter((name) => !right.has(name)).sort();
+      const ours = namesIn(tree);
+      const [inEvery, inSome] = this.data.rightNames;
+      const missing = inEvery.filter((name) => !ours.has(name)).sort();
+      const surplus = [...ours].filter((name) => !inSome.includes(name)).sort();
       if (missing.length && !surplus.length) return this.language.sentence("without", { name: missing[0] });
       if (surplus.length && !missing.length) return this.language.sentence("depends", { name: surplus[0] });
       return this.language.sentence("wrong");
