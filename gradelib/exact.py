@@ -185,22 +185,28 @@ class _Claim:
             same=found.same,
             excused=equations.excused(self.label, found.survivors, excuse or {}),
             evidence="exact",
-            sizes=tuple((one.sizes["n"], one.sizes["d"]) for one in cases if one.has_sizes),
+            sizes=tuple((one.sizes["n"], one.sizes["d"]) for one in cases if self.has_sizes and one.has_arrays),
             seconds=round(time.process_time() - started, 2),
             case=equations.case_in_words(self.label, case),
             by_side=found.by_side,
             formula=self._typeset(),
         )
 
+    @cached_property
+    def domains(self) -> dict[str, str]:
+        """Of the names that occur."""
+        used = _used(self.label, (*self.sides, self.formula), self.solves, self.spec, self.given)
+        return {name: self.spec[name] for name in used}
+
+    @cached_property
+    def has_sizes(self) -> bool:
+        """Whether n and d decide the shape of anything: numbers have none, and an object that is given has its own."""
+        made = any(isinstance(self.given.get(name), types.FunctionType) for name in self.domains)
+        return made or not all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in self.domains.values())
+
     def _cases(self) -> list[_Case]:
-        domains = {
-            name: self.spec[name]
-            for name in _used(self.label, (*self.sides, self.formula), self.solves, self.spec, self.given)
-        }
-        alike = all(split(domain)[0] in (*_SCALARS, _GIVEN) for domain in domains.values())
-        made = any(isinstance(self.given.get(name), types.FunctionType) for name in domains)
-        domains |= ALWAYS  # mutants may name a size
-        sizes = self.sizes[:1] if alike and not made else self.sizes
+        domains = self.domains | ALWAYS  # mutants may name a size
+        sizes = self.sizes if self.has_sizes else self.sizes[:1]
         return [_case(self.sides, self.formula, self.solves, size, domains, self.given) for size in sizes]
 
     def _typeset(self) -> str:
@@ -382,7 +388,7 @@ class _Case:
         return f"n = {self.sizes['n']} and d = {self.sizes['d']}"
 
     @property
-    def has_sizes(self) -> bool:
+    def has_arrays(self) -> bool:
         named = (value for name, value in self.values.items() if name not in ALWAYS)
         return any(np.ndim(value) for value in (*named, self.left))
 

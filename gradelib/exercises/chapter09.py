@@ -1,4 +1,4 @@
-"""Chapter 9: how to train GRAE at the price of a VAE?"""
+"""Chapter 9: how to train GRAE at the cost of a VAE?"""
 
 from __future__ import annotations
 

@@ -121,6 +121,12 @@ def test_numbers_need_no_sizes():
     assert str(result).startswith("✓ eq-test · exact solution · ")
 
 
+def test_a_matrix_that_is_given_has_its_own_size():
+    C = sp.Matrix([[a, 0], [b, a]])
+    result = exact("eq-test", lambda: sp.log(det(C * C.T)), "sum(log(diag(C)**2))", C=C)
+    assert str(result).startswith("✓ eq-test · exact identity · ")
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [

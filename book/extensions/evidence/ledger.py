@@ -30,7 +30,7 @@ PROVED, MEASURED = "proved", "measured"
 KINDS = ("statement", "equation", "figure", "assumption")
 SLIDES = "slides.txt"  # beside the file with the rows
 # The lists of a file: what a row must have, what it may have, and the heads of its columns.
-_SHOWN = ("evidence", "experiments", "note")
+_SHOWN = ("evidence", "experiments", "answered_by", "note")
 LISTS: dict[str, tuple[set[str], set[str], list[str]]] = {
     "slides": ({"name", "kind", "where", "quotes", "status"}, {*_SHOWN}, ["The slides say", "Status", "Found here"]),
     "adds": ({"name", "says"}, {*_SHOWN}, ["The book adds", "Status", "Found here"]),
@@ -56,6 +56,7 @@ class Row:
     status: str
     evidence: tuple[str, ...]
     experiments: tuple[str, ...]
+    answered_by: tuple[str, ...]  # those experiments whose question is the row's
     note: str
 
 
@@ -115,7 +116,8 @@ def _row(kind_of_list: str, row: dict[str, Any]) -> Row:
         raise LedgerError(f"{called}: a row of {kind_of_list} has no {sorted(unknown)[0]!r}.")
     if row.get("kind", KINDS[0]) not in KINDS:
         raise LedgerError(f"{called}: the kind {row['kind']!r} is none of {', '.join(KINDS)}.")
-    evidence, experiments = tuple(row.get("evidence", ())), tuple(row.get("experiments", ()))
+    evidence, answered_by = tuple(row.get("evidence", ())), tuple(row.get("answered_by", ()))
+    experiments = (*answered_by, *row.get("experiments", ()))
     return Row(
         name=row.get("name", ""),
         kind=row.get("kind", ""),
@@ -125,6 +127,7 @@ def _row(kind_of_list: str, row: dict[str, Any]) -> Row:
         status=_status(called, row.get("status") if kind_of_list == "slides" else None, evidence, experiments),
         evidence=evidence,
         experiments=experiments,
+        answered_by=answered_by,
         note=" ".join(row.get("note", "").split()),
     )
 
@@ -230,9 +233,7 @@ class Ledger(_OfFile):
         elif row.says:
             first += paragraph(*self.inline(row.says))
         shown = [block for name in row.evidence for block in self.evidence(name)]
-        for name in row.experiments:
-            self.env.note_dependency(recorded.path(name))
-            shown += [paragraph(sentence) for sentence in recorded.words(name)]
+        shown += [block for name in row.experiments for block in self.experiment(name, name in row.answered_by)]
         shown += [paragraph(*self.inline(row.note))] * bool(row.note)
         second = paragraph(*self.inline(row.says)) if row.where and row.says else paragraph(status(row.status))
         return [[first], [second], shown]
@@ -251,6 +252,14 @@ class Ledger(_OfFile):
             return [paragraph(self.reference("evidence", "claim", name, missing)), paragraph(setting)]
         number = self.reference("evidence", "equation", name, nodes.inline())
         return [paragraph(number, " ", self.reference("evidence", "check", name, missing))]
+
+    def experiment(self, name: str, answers: bool) -> list[nodes.paragraph]:
+        """What there is of a recorded experiment, with its answer where it `answers` what the row says."""
+        self.env.note_dependency(recorded.path(name))
+        lead = self.reference("evidence", "experiment", name, nodes.inline("", name), refexplicit=True)
+        size, *more = recorded.words(name)
+        more += [recorded.summary(name).answer] * answers
+        return [paragraph("Recorded experiment ", lead, f": {size}"), *(paragraph(said) for said in more if said)]
 
     def reference(self, domain: str, kind: str, target: str, text: nodes.Node, **options: bool) -> pending_xref:
         return pending_xref(

@@ -113,19 +113,11 @@ def path(name: str) -> str:
 
 
 def words(name: str) -> list[str]:
-    """Sentences for the ledger: what there is, the length and the controls, and what it found."""
-    found, experiment = _load(name), experiments.find(name)
-    jobs = [row["job"] for row in found.rows.values() if row["state"] == "done"]
-    head = f"Recorded experiment {name}: {len(jobs)} of {len(experiment.jobs)} rows"
-    head += f" on {DATA.get(experiment.data, experiment.data)}"
-    if not jobs:
-        return [f"{head}."]
-    main = [job for job in jobs if job["control"] != "length"] or jobs
-    steps = _numbers({job["steps"] for job in main}, "{:,} steps")
-    stale = f"Stale: {found.stale}." if found.stale else ""
-    lengths = f"{head}, {steps} each, {_seeds(found.table)}."
-    said = [lengths, _controls([{"job": job} for job in jobs], experiment.jobs.values()), stale, answer(found)]
-    return [sentence for sentence in said if sentence]
+    """Sentences for the ledger: what there is, how long and on what, the controls, and whether it is stale."""
+    found = summary(name)
+    size = ", ".join(part for part in (f"{found.rows} on {found.data}", found.seeds, found.steps) if part)
+    stale = f"{found.state[0].upper()}{found.state[1:]}." if found.state.startswith("stale") else ""
+    return [sentence for sentence in (f"{size}.", found.controls, stale) if sentence]
 
 
 @lru_cache(maxsize=len(experiments.NAMES))
