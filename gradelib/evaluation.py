@@ -104,6 +104,43 @@ def gap(
     return Gap(float(deterministic), float(deterministic + beyond.mean()), _standard_error(beyond))
 
 
+def fitted_variances(
+    model: VAE,
+    x: Tensor,
+    *,
+    beta: float,
+    likelihood: Likelihood | None = None,
+    steps: int = 300,
+    samples: int = 8,
+    seed: int = 0,
+) -> Posterior:
+    """N(h, diag(s)) at the codes h of the rows of x (examples, n), s being best for the β-VAE loss itself.
+
+    The formula's variances β/(β + M_ii) are best for the second-order loss. From them Adam moves log s of each example
+    for `steps` steps with a rate that falls to zero, each step with `samples` fresh draws from q in pairs h ± Lε. The
+    model stays as it is. To judge the result, take `beta_vae_loss` with another seed. Raises ValueError for β ≤ 0, NaN
+    or an odd number of samples.
+    """
+    likelihood = likelihood or Gaussian()
+    _input.finite(x=x)
+    with torch.no_grad():
+        h = model.posterior(x).mean
+        g, J = geometry.linearise(model.decoder, h)
+        hessian = geometry.gauss_newton(J, likelihood.curvature(x, g))
+        start = posteriors.optimal_covariance(hessian, beta, "diagonal").diagonal(dim1=-2, dim2=-1)
+    log_s = start.log().requires_grad_()
+    optimiser = torch.optim.Adam([log_s], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _input.whole("steps", steps))
+    noise = _noise(h.expand(steps, *h.shape), samples, seed)
+    for drawn in noise.unbind(1):
+        q = Posterior(h, (log_s / 2).exp())
+        pairs = _pairs(model, x, q, likelihood, drawn)
+        (log_s.grad,) = torch.autograd.grad(objectives.beta_vae(pairs.mean(0), q.kl(), beta) * len(x), log_s)
+        optimiser.step()
+        schedule.step()
+    return Posterior(h, (log_s.detach() / 2).exp())
+
+
 def block_cosines(J: Tensor, block: int) -> tuple[float, float]:
     """How parallel the columns of J are inside and outside the diagonal blocks: the means of |E_x cos(J_i, J_j)|.
 

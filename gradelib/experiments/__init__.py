@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "mnist-objectives",
+    "fitted-variances",
     "mnist-blocks",
     "mnist-samples",
     "learned-covariance",

@@ -11,6 +11,7 @@ import yaml
 
 from book.extensions.evidence import ledger, recorded, slides
 from book.extensions.evidence.ledger import LedgerError
+from gradelib import experiments
 
 BOOK = Path(__file__).parents[2] / "book"
 SLIDES = slides.read(BOOK / ledger.SLIDES)
@@ -146,8 +147,8 @@ def test_a_recorded_experiment_says_its_rows_lengths_and_controls(name):
 def test_the_ledger_says_all_lengths_and_data_of_an_experiment(name):
     jobs = [row["job"] for row in experiments.load(name).rows.values()]
     head, *_ = recorded.words(name)
-    for steps in {job["steps"] for job in jobs} and (min(jobs, key=_steps), max(jobs, key=_steps)):
-        assert f"{steps['steps']:,}" in head
+    lengths = [job["steps"] for job in jobs]
+    assert all(f"{steps:,}" in head for steps in (min(lengths), max(lengths)))
     for data in {experiments.find(name).data_of(job) for job in jobs}:
         assert recorded.DATA[data] in head
 

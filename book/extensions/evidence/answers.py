@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from gradelib.evaluation import standard_error
-from gradelib.experiments import Recorded, digits_long, digits_samples, images_64
+from gradelib.experiments import Recorded, digits_long, digits_samples, fitted_variances, images_64
 from gradelib.experiments.mnist_objectives import BOTH, STEPS
 
 _Line = Mapping[str, Any]
@@ -78,7 +78,7 @@ def _level(line: _Line, name: str) -> str:
 
 def _samples(found: Recorded) -> str:
     told = _beside_noise(found, STEPS, "distance_{}_prior")
-    said = "Fréchet distance of the samples of GRAE≈ less that of the β-VAE's, z from the prior"
+    said = "Squared Fréchet distance of the samples of GRAE≈ less that of the β-VAE's, z from the prior"
     return f"{said}: {', '.join(told)}." if told else ""
 
 
@@ -153,6 +153,19 @@ def _digits(found: Recorded) -> str:
     return f"{said}: {'; '.join(told)}." if told else ""
 
 
+def _fitted(found: Recorded) -> str:
+    """At the length of the core, with Muon and softplus."""
+    told = [
+        " and ".join(effect(line[f"difference_{of}"], line[f"difference_{of}_error"]) for of in ("formula", "fitted"))
+        + f" {_DATA[line['data']]} at β = {line['beta']:g}"
+        for line in found.table
+        if (line["activation"], line["optimiser"]) == ("softplus", "muon")
+        and line["steps"] == fitted_variances.ON[line["data"]]["steps"]
+    ]
+    said = "Held-out β-VAE loss of GRAE≈ less that of the β-VAE, in nats, with the formula's and with fitted variances"
+    return f"{said}: {'; '.join(told)}." if told else ""
+
+
 def _race(found: Recorded) -> str:
     told = []
     for data, beta in dict.fromkeys((line["data"], line["beta"]) for line in found.table):
@@ -191,7 +204,7 @@ def _mean(values: Iterable[float]) -> str:
     return effect(fmean(found), standard_error(found)) if found else "not recorded"
 
 
-_DATA = {"digits": "on digits", "mnist": "on MNIST", "mnist5k": "on 5,000 digits of MNIST"}
+_DATA = {"digits": "on digits", "mnist": "on MNIST", "mnist5k": "on 5,000 digits of MNIST", "patches": "on patches"}
 _POSTERIORS = {"block": "with blocks", "diagonal": "diagonal", "full": "full", "grae": "GRAE"}
 _ANSWERS: dict[str, Callable[[Recorded], str]] = {
     "mnist-objectives": _objectives,
@@ -201,5 +214,6 @@ _ANSWERS: dict[str, Callable[[Recorded], str]] = {
     "digits-long": _digits,
     "digits-samples": _small_samples,
     "race": _race,
+    "fitted-variances": _fitted,
     "images-64": _images,
 }
