@@ -191,15 +191,15 @@ EXERCISES = [
     Exercise(
         id="length-control",
         prompt=(
-            "After 350 steps, for six values of β and three seeds each, the β-VAE loss of models trained with GRAE≈ is "
-            "less than one per cent above their GRAE≈. A report concludes that the two objectives agree for these "
-            "networks. Which further experiment could refute it most directly, and why?"
+            "Suppose that after 200 steps, for six values of β and three seeds each, the β-VAE loss of models trained "
+            "with GRAE≈ is less than one per cent above their GRAE≈. A report concludes that the two objectives agree "
+            "for these networks. Which further experiment could refute it most directly, and why?"
         ),
         inputs={},
         choice=Choice(
             options={
-                "longer": "Train with GRAE≈ for 700, 1400 and 2800 steps, each run annealed to its own end.",
-                "seeds": "Train three more seeds for 350 steps, at every β.",
+                "longer": "Train with GRAE≈ for 400, 800 and 1600 steps, each run annealed to its own end.",
+                "seeds": "Train three more seeds for 200 steps, at every β.",
                 "other": "Compute both losses of models that were trained as β-VAEs.",
             },
             reasons={

@@ -43,12 +43,12 @@ def _jobs() -> Iterator[Job]:
     yield from _grid("mnist", BETAS)
     yield from _grid("digits", BETAS)
     yield from _grid("digits", BETAS, control="length", steps=digits_long.LENGTHS[0])
-    for steps in (STEPS // 4, 2 * STEPS):
-        yield from _grid("mnist", large, control="length", steps=steps)
+    yield from _grid("patches", (0.4, 1.6))
     yield from _grid("mnist", large, control="optimiser", optimiser="adam", learning_rate=ADAM_RATE)
     for activation in ("tanh", "relu"):
         yield from _grid("mnist", (0.8,), control="activation", activation=activation)
-    yield from _grid("patches", (0.4, 1.6))
+    for steps in (STEPS // 4, 2 * STEPS):
+        yield from _grid("mnist", large, control="length", steps=steps)
 
 
 def _grid(data: str, betas: Sequence[float], **changes: Any) -> Iterator[Job]:

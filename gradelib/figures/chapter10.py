@@ -1,4 +1,4 @@
-"""Figures of chapter 10: the gap against the length of training, and what both objectives charge at each solution."""
+"""Figures and tables of chapter 10: the gap against the length of training, the terms of both losses, and the race."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
+from gradelib import experiments
 from gradelib._names import one_of
 from gradelib.evaluation import standard_error
+from gradelib.experiments import Recorded
+from gradelib.experiments.experiment import Row
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
 Terms = Mapping[str, float]
@@ -137,3 +140,96 @@ def _words(found: Mapping[str, Terms]) -> str:
             f"{terms['cloud']:.2f})."
         )
     return "Two stacked bars for each solution. " + " ".join(said)
+
+
+# --- recorded tables
+
+
+def by_variances(fitted: Recorded, data: str) -> str:
+    """What GRAE≈'s models pay more than the β-VAE's, with the formula's variances and with fitted ones: a table."""
+    lines = ["   β   steps            seeds  formula's variances   fitted variances"]
+    usual = {"softplus": "", "muon": ""}
+    for row in fitted.table:
+        if row["data"] == data:
+            how = usual.get(row["activation"], row["activation"]) + usual.get(row["optimiser"], row["optimiser"])
+            told = [effect_with(row[f"difference_{of}"], row[f"difference_{of}_error"]) for of in ("formula", "fitted")]
+            lines.append(f"{row['beta']:4g}  {row['steps']:6}  {how:8}  {row['seeds']:5}  {told[0]:>19} {told[1]:>18}")
+    return "\n".join(lines)
+
+
+def effect_with(value: float, error: float | None) -> str:
+    """A signed number, and its standard error where it has one."""
+    return f"{value:+7.3f}" + ("  one seed" if error is None else f" ± {error:5.3f}")
+
+
+_SIDES = {"grae_column": "GRAE≈", "grae_quarter": "¼ of the batch", "grae_eighth": "⅛ of the batch"}
+_COUNTED = ("steps", "passes", "seconds")
+_Race = Mapping[tuple[str, float], Mapping[str, Row]]  # the lines of the sides, by data and β
+
+
+def by_setting(table: Sequence[Row]) -> _Race:
+    """The lines of a table of the race by data and β, and then by side."""
+    found: dict[tuple[str, float], dict[str, Row]] = {}
+    for row in table:
+        found.setdefault((row["data"], row["beta"]), {})[row["side"]] = row
+    return found
+
+
+def with_one_optimiser(race: Recorded, optimiser: str) -> _Race:
+    """The table of the race by setting, where both sides have this optimiser."""
+    rows = [row for row in race.rows.values() if row["job"]["optimiser"] == optimiser]
+    return by_setting(experiments.find(race.name).evaluate(rows))
+
+
+def best_training(
+    race: Recorded, data: str, beta: float, side: str, optimisers: Sequence[str] = ("adam", "muon", "soap")
+) -> tuple[tuple[str, float, int], dict[int, float]]:
+    """Optimiser, rate and steps of the training of a side that ends lowest, and its held-out losses by seed."""
+    found: dict[tuple[str, float, int], dict[int, float]] = {}
+    for row in race.rows.values():
+        job = row["job"]
+        alike = (job["data"], job["control"]) == (data, side) and job["optimiser"] in optimisers
+        if row["state"] == "done" and alike and beta in job["betas"]:
+            how = job["optimiser"], job["learning_rate"], job["steps"]
+            found.setdefault(how, {})[job["seed"]] = row["numbers"]["losses"][job["betas"].index(beta)]
+    return min(found.items(), key=lambda one: fmean(one[1].values()))
+
+
+def needs_of(race: Recorded) -> str:
+    """Steps, passes and seconds of each side to the β-VAE's best loss, those of the β-VAE being 1: a table."""
+    lines = ["steps, passes, seconds to L*; β-VAE = 1 for each"]
+    lines.append(" ".join(["data      β   steps", *(f"{name:^21}" for name in _SIDES.values())]))
+    for (data, beta), of in by_setting(race.table).items():
+        needed = [_needs(of[side], of["beta_vae"]) for side in _SIDES if side in of]
+        lines.append(" ".join([f"{data:7}{beta:5}{of['beta_vae']['steps']:8.0f}", *needed]))
+    return "\n".join(lines)
+
+
+def ends_of(race: Recorded) -> str:
+    """The loss of the best training of each side less that of the β-VAE, seed by seed: a table."""
+    lines = ["best held-out loss less that of the β-VAE, nats"]
+    lines.append(" ".join(["data      β      L*", *(f"{name:^17}" for name in _SIDES.values())]))
+    for (data, beta), of in by_setting(race.table).items():
+        _, base = best_training(race, data, beta, "beta_vae")
+        cells = [f"{data:7}{beta:5}{of['beta_vae']['target']:8.2f}"]
+        for side in (side for side in _SIDES if side in of):
+            _, ends = best_training(race, data, beta, side)
+            pairs = [loss - base[seed] for seed, loss in ends.items() if seed in base]
+            cells.append(effect_with(fmean(pairs), standard_error(pairs)))
+        lines.append(" ".join(cells))
+    return "\n".join(lines)
+
+
+def needs_with_one_optimiser(race: Recorded) -> str:
+    """What GRAE≈ ends above the β-VAE's best loss and needs to come down to it, both with one optimiser: a table."""
+    lines = ["both with  data      β      L*  GRAE≈ less L*   steps, passes, seconds"]
+    for optimiser in ("adam", "muon", "soap"):
+        for (data, beta), of in with_one_optimiser(race, optimiser).items():
+            vae, grae = of["beta_vae"], of["grae_column"]
+            less = grae["best"] - vae["best"]
+            lines.append(f"{optimiser:9}  {data:7}{beta:4}{vae['best']:8.2f} {less:+13.2f}  {_needs(grae, vae)}")
+    return "\n".join(lines)
+
+
+def _needs(row: Row, vae: Row) -> str:
+    return "".join(f"{row[of] / vae[of]:7.2f}" if row[of] and vae[of] else f"{'–':>7}" for of in _COUNTED)

@@ -14,6 +14,7 @@ from gradelib import evaluation, experiments, objectives, optimisers, posteriors
 from gradelib.experiments import (
     digits_long,
     digits_samples,
+    fitted_variances,
     images_64,
     learned_covariance,
     mnist_blocks,
@@ -79,6 +80,7 @@ RECIPES = (
     learned_covariance,
     digits_long,
     digits_samples,
+    fitted_variances,
     race,
     images_64,
 )
@@ -161,6 +163,12 @@ SMALL_SAMPLE_FLIPS = [
     (digits_samples, "places", 'own["beta_vae"], own[kind]', 'own["beta_vae"], -own[kind]'),
     (mnist_samples, "training_of", 'changes[name] += job["seed"]', "changes[name] += 1"),
 ]
+VARIANCE_FLIPS = [
+    (evaluation, "fitted_variances", "start.log()", "-start.log()"),
+    (evaluation, "fitted_variances", "q.kl(), beta) * len(x)", "-q.kl(), beta) * len(x)"),
+    (fitted_variances, "_judge_chunk", "beta * q.kl() - models", "beta * q.kl() + models"),
+    (fitted_variances, "_judge_chunk", "/ best).log()", "* best).log()"),
+]
 LONG_FLIPS = [
     (digits_long, "information", "- everywhere.logsumexp(-1)", "+ everywhere.logsumexp(-1)"),
     (digits_long, "_shared_column", "noise[:1].expand_as(noise)", "noise"),
@@ -191,6 +199,7 @@ OF_RECIPES = {
     mnist_samples: SAMPLE_FLIPS,
     digits_long: LONG_FLIPS,
     digits_samples: SMALL_SAMPLE_FLIPS,
+    fitted_variances: VARIANCE_FLIPS,
     images_64: IMAGE_FLIPS,
 }
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from gradelib.experiments import Recorded
 from gradelib.figures import Picture, chapter10
 from gradelib.figures.live import explore
 
@@ -78,3 +79,62 @@ def test_another_objective_is_refused_with_the_nearest_name():
 def test_no_gap_is_refused():
     with pytest.raises(ValueError, match="no β"):
         chapter10.gaps_over_steps({})
+
+
+# --- recorded tables
+
+
+def recorded(rows, table):
+    return Recorded("race", "", rows, {}, table, [], None)
+
+
+def test_both_kinds_of_variances_stand_beside_each_other():
+    line = {"data": "mnist", "activation": "softplus", "optimiser": "muon", "beta": 0.4, "steps": 6000, "seeds": 3}
+    line |= {"difference_formula": 0.5, "difference_formula_error": 0.25}
+    line |= {"difference_fitted": -0.125, "difference_fitted_error": None}
+    table = [line, line | {"data": "digits"}, line | {"activation": "tanh"}, line | {"optimiser": "adam"}]
+    _, *lines = chapter10.by_variances(recorded({}, table), "mnist").split("\n")
+    assert [" ".join(one.split()) for one in lines] == [
+        f"0.4 6000 {how}3 +0.500 ± 0.250 -0.125 one seed" for how in ("", "tanh ", "adam ")
+    ]
+
+
+def side(beta=0.1, **numbers):
+    return {
+        "data": "digits",
+        "beta": beta,
+        "target": 4.0,
+        "best": 4.0,
+        "steps": 100,
+        "passes": 6.0,
+        "seconds": 2.0,
+    } | numbers
+
+
+def test_what_is_needed_is_told_in_units_of_the_beta_vae():
+    reached, never = side(side="grae_column", steps=150, seconds=3.0), side(side="grae_quarter", steps=None)
+    table = [side(side="beta_vae"), reached, never | {"passes": None, "seconds": None}]
+    *_, line = chapter10.needs_of(recorded({}, table)).split("\n")
+    assert line.split() == ["digits", "0.1", "100", "1.50", "1.00", "1.50", "–", "–", "–"]
+
+
+def test_the_best_training_of_a_side_is_compared_seed_by_seed():
+    def row(control, optimiser, seed, *losses):
+        job = {"data": "digits", "control": control, "optimiser": optimiser, "learning_rate": 0.1, "steps": 9}
+        return {"job": job | {"seed": seed, "betas": [0.1, 0.4]}, "state": "done", "numbers": {"losses": losses}}
+
+    trained = {
+        "beta_vae": [("adam", 5.0, 9.0), ("muon", 4.0, 9.0)],
+        "grae_column": [("adam", 4.5, 0.0), ("muon", 6.0, 0.0)],
+    }
+    rows = {
+        f"{control} {optimiser} {seed}": row(control, optimiser, seed, loss + seed, other)
+        for control, of in trained.items()
+        for optimiser, loss, other in of
+        for seed in (0, 1)
+    }
+    race = recorded(rows, [side(side="beta_vae"), side(side="grae_column")])
+    assert chapter10.best_training(race, "digits", 0.1, "grae_column") == (("adam", 0.1, 9), {0: 4.5, 1: 5.5})
+    assert chapter10.best_training(race, "digits", 0.1, "grae_column", ["muon"])[1] == {0: 6.0, 1: 7.0}
+    *_, line = chapter10.ends_of(race).split("\n")
+    assert line.split() == ["digits", "0.1", "4.00", "+0.500", "±", "0.000"]

@@ -106,6 +106,38 @@ def test_the_error_of_a_gap_is_what_other_seeds_show():
     assert evaluation.gap(model, x, beta=0.5, samples=2).error == math.inf
 
 
+def test_the_variances_of_a_linear_decoder_are_fitted_to_the_formula_s():
+    model, x = model_with(), normal(300, 10)
+    model.decoder = networks.mlp([4, 10]).double()
+    W = model.decoder[0].weight.detach()
+    fitted = evaluation.fitted_variances(model, x, beta=0.3).factor.square()
+    assert torch.allclose(fitted.log().mean(0), torch.log(0.3 / (0.3 + W.square().sum(0))), atol=0.03)
+
+
+class Bent:
+    """A model of one latent whose codes are 0, with g(z) = (z, az²)."""
+
+    a = 1.5
+
+    def posterior(self, x):
+        return posteriors.Posterior(torch.zeros(len(x), 1).double(), torch.ones(len(x), 1).double())
+
+    def decoder(self, z):
+        return torch.cat([z, self.a * z**2], -1)
+
+
+def test_the_variances_of_a_bent_decoder_are_the_best_of_the_loss_itself():
+    a, beta, x = Bent.a, 0.8, torch.zeros(200, 2).double()
+    # ½s + 3/2 a²s² + ½β(s − 1 − log s) has its minimum where 6a²s² + (1 + β)s − β = 0.
+    best = (math.sqrt((1 + beta) ** 2 + 24 * a**2 * beta) - 1 - beta) / (12 * a**2)
+    q = evaluation.fitted_variances(Bent(), x, beta=beta, samples=16)
+    assert float(q.factor.square().log().mean()) == pytest.approx(math.log(best), abs=0.02)
+    assert torch.equal(q.mean, Bent().posterior(x).mean)
+    formula = posteriors.Posterior(q.mean, torch.full_like(q.factor, math.sqrt(beta / (1 + beta))))
+    paid = [evaluation.beta_vae_loss(Bent(), x, beta=beta, q=one, seed=1)[0] for one in (q, formula)]
+    assert paid[0] < paid[1] - 0.3
+
+
 def test_the_loss_under_the_models_own_posterior_is_its_closed_form():
     model, x = model_with(), normal(20, 10)
     model.decoder = networks.mlp([4, 10]).double()
@@ -241,6 +273,14 @@ def test_bad_input_is_refused():
         evaluation.gap(model, x * math.nan, beta=0.5)
     with refused("beta", "above 0"):
         evaluation.gap(model, x, beta=0)
+    with refused("samples"):
+        evaluation.fitted_variances(model, x, beta=0.5, samples=3)
+    with refused("steps", "whole number"):
+        evaluation.fitted_variances(model, x, beta=0.5, steps=0)
+    with refused("x", "NaN"):
+        evaluation.fitted_variances(model, x * math.nan, beta=0.5)
+    with refused("beta", "above 0"):
+        evaluation.fitted_variances(model, x, beta=0)
     for error in (evaluation.rotation_error, evaluation.permutation_error):
         with refused("(5, 10)", "(5, 9)"):
             error(x, x[:, :9])
