@@ -14,7 +14,8 @@ from gradelib import experiments
 from gradelib.experiments import running
 from gradelib.experiments.experiment import Job, Row
 
-SIGNED = ("difference", "adam_difference", "gap")  # columns whose sign is part of the answer
+# Columns whose sign is part of the answer.
+SIGNED = ("difference", "adam_difference", "difference_formula", "difference_fitted", "gap")
 LEAST_SEEDS = 3  # with fewer, nothing is reproduced
 DATA = {"mnist": "MNIST", "mnist5k": "5,000 digits of MNIST", "digits": "8×8 digits", "patches": "64×64 patches"}
 
@@ -54,7 +55,7 @@ def summary(name: str) -> Summary:
     return Summary(
         name=name,
         question=found.question,
-        data=" and ".join(DATA[one] for one in data),
+        data=", ".join(DATA[one] for one in data),
         rows=f"{len(rows)} of {len(experiment.jobs)} rows" + f", {diverged} of them diverged" * bool(diverged),
         seeds=_seeds(found.table) if done else "",
         steps=_numbers({row["job"]["steps"] for row in done}, "{:,} steps") if done else "",
