@@ -157,6 +157,39 @@ def by_variances(fitted: Recorded, data: str) -> str:
     return "\n".join(lines)
 
 
+def controls_of(recorded: Recorded, betas: Sequence[float], steps: int) -> str:
+    """For each control of mnist-objectives: the gap in % of the β-VAE loss, and that loss in nats: a table."""
+    lines = [f"   β  {steps} steps           seeds          gap, %      nats paid"]
+    for beta in betas:
+        for name, asked in _CONTROLS.items():
+            job = {"objective": "grae_column", "beta": beta, "steps": steps} | asked
+            rows = [row for row in recorded.rows.values() if row["state"] == "done"]
+            numbers = [row["numbers"] for row in rows if job.items() <= row["job"].items()]
+            if numbers:
+                low, kept = (
+                    ("grae", "beta_vae_full") if job["objective"] == "grae" else ("grae_bound", "beta_vae_diagonal")
+                )
+                gaps = [100 * (1 - found[low] / found[kept]) for found in numbers]
+                told = [effect_with(fmean(v), standard_error(v)) for v in (gaps, [found[kept] for found in numbers])]
+                lines.append(f"{beta:4}  {name:18} {len(numbers):6}  {told[0]}  {told[1]}")
+    return "\n".join(lines)
+
+
+_CONTROLS: dict[str, dict[str, str]] = {
+    "GRAE≈, all columns": {"objective": "grae_bound", "control": "objective"},
+    "GRAE, full Σ": {"objective": "grae", "control": "objective"},
+    **{
+        f"{name}, {how}": changed | {"objective": objective}
+        for name, objective in (("β-VAE", "beta_vae"), ("GRAE≈", "grae_column"))
+        for how, changed in (
+            ("Adam", {"control": "optimiser"}),
+            ("tanh", {"control": "activation", "activation": "tanh"}),
+            ("relu", {"control": "activation", "activation": "relu"}),
+        )
+    },
+}
+
+
 def effect_with(value: float, error: float | None) -> str:
     """A signed number, and its standard error where it has one."""
     return f"{value:+7.3f}" + ("  one seed" if error is None else f" ± {error:5.3f}")

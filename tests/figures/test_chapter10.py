@@ -138,3 +138,19 @@ def test_the_best_training_of_a_side_is_compared_seed_by_seed():
     assert chapter10.best_training(race, "digits", 0.1, "grae_column", ["muon"])[1] == {0: 6.0, 1: 7.0}
     *_, line = chapter10.ends_of(race).split("\n")
     assert line.split() == ["digits", "0.1", "4.00", "+0.500", "±", "0.000"]
+
+
+def test_controls_are_judged_by_what_they_stand_for():
+    job = {"beta": 0.4, "steps": 9, "objective": "grae", "control": "objective"}
+    numbers = {"grae": 6.0, "beta_vae_full": 8.0, "grae_bound": 1.0, "beta_vae_diagonal": 10.0}
+    rows = {
+        "full": {"job": job, "state": "done", "numbers": numbers},
+        "all": {"job": job | {"objective": "grae_bound"}, "state": "done", "numbers": numbers},
+        "longer": {"job": job | {"steps": 18}, "state": "done", "numbers": numbers},
+        "gone": {"job": job, "state": "diverged"},
+    }
+    _, *lines = chapter10.controls_of(recorded(rows, []), [0.4], 9).split("\n")
+    assert [" ".join(one.split()) for one in lines] == [
+        "0.4 GRAE≈, all columns 1 +90.000 one seed +10.000 one seed",
+        "0.4 GRAE, full Σ 1 +25.000 one seed +8.000 one seed",
+    ]
