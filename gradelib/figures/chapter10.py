@@ -148,10 +148,9 @@ def _words(found: Mapping[str, Terms]) -> str:
 def by_variances(fitted: Recorded, data: str) -> str:
     """What GRAE≈'s models pay more than the β-VAE's, with the formula's variances and with fitted ones: a table."""
     lines = ["   β   steps            seeds  formula's variances   fitted variances"]
-    usual = {"softplus": "", "muon": ""}
     for row in fitted.table:
         if row["data"] == data:
-            how = usual.get(row["activation"], row["activation"]) + usual.get(row["optimiser"], row["optimiser"])
+            how = " ".join(name for name in (row["activation"], row["optimiser"]) if name not in ("softplus", "muon"))
             told = [effect_with(row[f"difference_{of}"], row[f"difference_{of}_error"]) for of in ("formula", "fitted")]
             lines.append(f"{row['beta']:4g}  {row['steps']:6}  {how:8}  {row['seeds']:5}  {told[0]:>19} {told[1]:>18}")
     return "\n".join(lines)
