@@ -147,13 +147,18 @@ def _words(found: Mapping[str, Terms]) -> str:
 
 def by_variances(fitted: Recorded, data: str) -> str:
     """What GRAE≈'s models pay more than the β-VAE's, with the formula's variances and with fitted ones: a table."""
-    lines = ["   β   steps            seeds  formula's variances   fitted variances"]
-    for row in fitted.table:
-        if row["data"] == data:
-            how = " ".join(name for name in (row["activation"], row["optimiser"]) if name not in ("softplus", "muon"))
-            told = [effect_with(row[f"difference_{of}"], row[f"difference_{of}_error"]) for of in ("formula", "fitted")]
-            lines.append(f"{row['beta']:4g}  {row['steps']:6}  {how:8}  {row['seeds']:5}  {told[0]:>19} {told[1]:>18}")
+    lines = ["   β  steps seeds       by formula           fitted"]
+    found = [(_how(row), row) for row in fitted.table if row["data"] == data]
+    for how, row in sorted(found, key=lambda one: (one[0], one[1]["beta"], one[1]["steps"])):
+        told = [effect_with(row[f"difference_{of}"], row[f"difference_{of}_error"]) for of in ("formula", "fitted")]
+        line = f"{row['beta']:4g} {row['steps']:6} {row['seeds']:5} {told[0]:>16} {told[1]:>16}  {how}"
+        lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def _how(row: Row) -> str:
+    """In what a training differs from the usual one."""
+    return " ".join(name for name in (row["activation"], row["optimiser"]) if name not in ("softplus", "muon"))
 
 
 def controls_of(recorded: Recorded, betas: Sequence[float], steps: int) -> str:

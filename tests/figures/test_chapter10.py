@@ -95,7 +95,7 @@ def test_both_kinds_of_variances_stand_beside_each_other():
     table = [line, line | {"data": "digits"}, line | {"activation": "tanh"}, line | {"optimiser": "adam"}]
     _, *lines = chapter10.by_variances(recorded({}, table), "mnist").split("\n")
     assert [" ".join(one.split()) for one in lines] == [
-        f"0.4 6000 {how}3 +0.500 ± 0.250 -0.125 one seed" for how in ("", "tanh ", "adam ")
+        f"0.4 6000 3 +0.500 ± 0.250 -0.125 one seed{how}" for how in ("", " adam", " tanh")
     ]
 
 
