@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from gradelib import experiments
 from gradelib._names import one_of
 from gradelib.evaluation import standard_error
-from gradelib.experiments import Recorded
-from gradelib.experiments.experiment import Row
 from gradelib.figures import COLOURS, Picture, axes, look, style
 
+if TYPE_CHECKING:
+    from gradelib.experiments import Recorded
+
+Row = Mapping[str, Any]
 Terms = Mapping[str, float]
 Curves = Mapping[str, Mapping[int, Sequence[float]]]  # objective, steps, the gaps of the seeds
 
@@ -201,6 +203,7 @@ def effect_with(value: float, error: float | None) -> str:
 
 _SIDES = {"grae_column": "GRAE≈", "grae_quarter": "¼ of the batch", "grae_eighth": "⅛ of the batch"}
 _COUNTED = ("steps", "passes", "seconds")
+_Evaluate = Callable[[Sequence[Any]], Sequence[Row]]
 _Race = Mapping[tuple[str, float], Mapping[str, Row]]  # the lines of the sides, by data and β
 
 
@@ -212,10 +215,9 @@ def by_setting(table: Sequence[Row]) -> _Race:
     return found
 
 
-def with_one_optimiser(race: Recorded, optimiser: str) -> _Race:
-    """The table of the race by setting, where both sides have this optimiser."""
-    rows = [row for row in race.rows.values() if row["job"]["optimiser"] == optimiser]
-    return by_setting(experiments.find(race.name).evaluate(rows))
+def with_one_optimiser(race: Recorded, evaluate: _Evaluate, optimiser: str) -> _Race:
+    """The table of the race by setting, as its experiment's `evaluate` makes it, where both have this optimiser."""
+    return by_setting(evaluate([row for row in race.rows.values() if row["job"]["optimiser"] == optimiser]))
 
 
 def best_training(
@@ -257,11 +259,11 @@ def ends_of(race: Recorded) -> str:
     return "\n".join(lines)
 
 
-def needs_with_one_optimiser(race: Recorded) -> str:
+def needs_with_one_optimiser(race: Recorded, evaluate: _Evaluate) -> str:
     """What GRAE≈ ends above the β-VAE's best loss and needs to come down to it, both with one optimiser: a table."""
     lines = ["both with  data      β      L*  GRAE≈ less L*   steps, passes, seconds"]
     for optimiser in ("adam", "muon", "soap"):
-        for (data, beta), of in with_one_optimiser(race, optimiser).items():
+        for (data, beta), of in with_one_optimiser(race, evaluate, optimiser).items():
             vae, grae = of["beta_vae"], of["grae_column"]
             less = grae["best"] - vae["best"]
             lines.append(f"{optimiser:9}  {data:7}{beta:4}{vae['best']:8.2f} {less:+13.2f}  {_needs(grae, vae)}")
