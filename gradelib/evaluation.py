@@ -118,8 +118,10 @@ def fitted_variances(
 
     The formula's variances β/(β + M_ii) are best for the second-order loss. From them Adam moves log s of each example
     for `steps` steps with a rate that falls to zero, each step with `samples` fresh draws from q in pairs h ± Lε. The
-    model stays as it is. To judge the result, take `beta_vae_loss` with another seed. Raises ValueError for β ≤ 0, NaN
-    or an odd number of samples.
+    model stays as it is. To judge the result, take `beta_vae_loss` with another seed. Where the formula's variances are
+    too wide by more than a factor of about five the fit stops on its way, for Adam remembers its first, huge slopes:
+    what it reaches is then an upper bound, and more steps lower it. Raises ValueError for β ≤ 0, NaN or an odd number
+    of samples.
     """
     likelihood = likelihood or Gaussian()
     _input.finite(x=x)

@@ -4,7 +4,8 @@ A model that was trained with GRAE≈ has no variances of its own, and the formu
 alone. So each model is judged three times at its own codes: with the formula's variances, with variances that are
 fitted to the β-VAE loss itself for each held-out picture, and, where they were trained, with the encoder's own. The
 β-VAE and GRAE≈ are trained from one start on the same batches. Controls: shorter and longer trainings, Adam in the
-place of Muon, and tanh. Beside MNIST stand the small digits, and 64×64 patches with convolutional networks.
+place of Muon, and tanh. Beside MNIST stand the small digits, and 64×64 patches with convolutional networks. Where the
+formula's variances are several times too wide, as with tanh, the fit is too short, and its loss is an upper bound.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def _race(found: Recorded) -> str:
             fastest = min((line["seconds"] for line in of.values() if line["seconds"]), default=None)
             needs = f"{fastest / base['seconds']:.2f} ×" if fastest and base["seconds"] else "not reached"
             told.append(f"{needs} {_DATA[data]} at β = {beta:g} (best loss {effect(gap, error or None)} nats)")
-    said = "Seconds of GRAE≈ to the β-VAE's best held-out loss, over those of the β-VAE"
+    said = "Seconds of GRAE≈ to the β-VAE's best held-out loss by the formula's variances, over those of the β-VAE"
     return f"{said}: {', '.join(told)}." if told else ""
 
 
