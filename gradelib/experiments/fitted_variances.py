@@ -1,11 +1,11 @@
-"""fitted-variances: how much of what GRAE≈ pays belongs to the formula's variances, and how much to the model?
+"""fitted-variances: how much of what GRAE≈ pays belongs to the formula's variances, to the encoder, to the decoder?
 
 A model that was trained with GRAE≈ has no variances of its own, and the formula's are best for the second-order loss
-alone. So each model is judged three times at its own codes: with the formula's variances, with variances that are
-fitted to the β-VAE loss itself for each held-out picture, and, where they were trained, with the encoder's own. The
-β-VAE and GRAE≈ are trained from one start on the same batches. Controls: shorter and longer trainings, Adam in the
-place of Muon, and tanh. Beside MNIST stand the small digits, and 64×64 patches with convolutional networks. Where the
-formula's variances are several times too wide, as with tanh, the fit is too short, and its loss is an upper bound.
+alone. So each model is judged at its own codes with the formula's variances, with variances that are fitted to the
+β-VAE loss itself for each held-out picture, and, where they were trained, with the encoder's own. Once more it is
+judged with codes that are fitted as well: then the decoder alone is left to differ. The β-VAE and GRAE≈ are trained
+from one start on the same batches. Controls: shorter and longer trainings, Adam in the place of Muon, and tanh. Beside
+MNIST stand the small digits, and 64×64 patches with convolutional networks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gradelib.likelihoods import Gaussian
 from gradelib.networks import VAE
 from gradelib.posteriors import Posterior
 
-VARIANCES = ("formula", "fitted")
+JUDGED = ("formula", "fitted", "codes")
 SEEDS = range(3)
 _OTHER_NOISE = 1_000_000
 ON: dict[str, Job] = {
@@ -82,8 +82,8 @@ def run(job: Job, settings: Mapping[str, Any], data: Dataset, device: str) -> Ou
 def judge(model: VAE, x: Tensor, beta: float, settings: Mapping[str, Any]) -> Numbers:
     """What the rows of x (examples, n) cost a model, in nats without ½n log 2π.
 
-    `formula`, `fitted` and `own` are the β-VAE loss with these variances, and `log_ratio` is the mean of log s over the
-    latents, for the fitted variances less that for the formula's.
+    `formula`, `fitted` and `own` are the β-VAE loss with these variances, and `codes` that with fitted variances and
+    codes. `log_ratio` is the mean of log s over the latents, for the fitted variances less that for the formula's.
     """
     chunks = enumerate(x.split(settings["chunk"]))
     parts = [_judge_chunk(model, rows, beta, settings, seed) for seed, rows in chunks]
@@ -91,15 +91,16 @@ def judge(model: VAE, x: Tensor, beta: float, settings: Mapping[str, Any]) -> Nu
 
 
 def _judge_chunk(model: VAE, x: Tensor, beta: float, settings: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
-    """The same for each of the rows of x (examples, n): tensors (examples). The noise of the fit is another one."""
-    how = {"steps": settings["fit_steps"], "samples": settings["fit_samples"], "seed": _OTHER_NOISE + seed}
-    fitted = evaluation.fitted_variances(model, x, beta=beta, **how)
+    """The same for each of the rows of x (examples, n): tensors (examples). The noise of the fits is another one."""
+    how = {"beta": beta, "steps": settings["fit_steps"], "samples": settings["fit_samples"]}
+    fitted = evaluation.fitted_posterior(model, x, **how, seed=_OTHER_NOISE + seed)
+    moved = evaluation.fitted_posterior(model, x, **how, seed=2 * _OTHER_NOISE + seed, q=fitted, codes=True)
     with torch.no_grad():
         own = model.posterior(x)
         g, J = geometry.linearise(model.decoder, own.mean)
         hessian = geometry.gauss_newton(J, Gaussian().curvature(x, g))
         best = posteriors.optimal_covariance(hessian, beta, "diagonal").diagonal(dim1=-2, dim2=-1)
-        choices = {"formula": Posterior(own.mean, best.sqrt()), "fitted": fitted, "own": own}
+        choices = {"formula": Posterior(own.mean, best.sqrt()), "fitted": fitted, "codes": moved, "own": own}
         losses = {
             name: beta * q.kl() - models.expected_log_prob(model, x, q, settings["samples"], seed)
             for name, q in choices.items()
@@ -110,8 +111,8 @@ def _judge_chunk(model: VAE, x: Tensor, beta: float, settings: Mapping[str, Any]
 def evaluate(rows: Sequence[Row]) -> list[Row]:
     """For each data, network, optimiser, β and length: the losses of both models, and how far apart they are.
 
-    `difference_formula` and `difference_fitted` are GRAE≈'s loss less the β-VAE's with these variances, seed by seed.
-    All are means over the seeds, with standard errors.
+    `difference_formula`, `difference_fitted` and `difference_codes` are GRAE≈'s loss less the β-VAE's, both judged this
+    way, seed by seed. All are means over the seeds, with standard errors.
     """
     groups: dict[tuple[Any, ...], list[Numbers]] = {}
     for row in rows:
@@ -122,7 +123,7 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
         found = groups[which]
         line: Row = {**dict(zip(_WHICH, which, strict=True)), "seeds": len(found)}
         columns = {name: [numbers[name] for numbers in found] for name in found[0] if "seconds" not in name}
-        for kind in VARIANCES:
+        for kind in JUDGED:
             pairs = zip(columns[f"{kind}_grae_column"], columns[f"{kind}_beta_vae"], strict=True)
             columns[f"difference_{kind}"] = [grae - vae for grae, vae in pairs]
         for name, values in columns.items():
@@ -136,14 +137,14 @@ _TINY = {**ON["digits"], "control": "core", "beta": 0.4, "hidden": [8], "latents
 
 EXPERIMENT = Experiment(
     name="fitted-variances",
-    question="How much of what GRAE≈ pays belongs to the formula's variances, and how much to the model?",
+    question="How much of what GRAE≈ pays belongs to the formula's variances, to the encoder, to the decoder?",
     data="mnist",
     settings={
         "held_out": {"mnist": 1000, "digits": 297, "patches": 50},
         "chunk": 50,
         "samples": 32,
-        "fit_steps": 200,
-        "fit_samples": 4,
+        "fit_steps": 300,
+        "fit_samples": 8,
     },
     jobs={_key(job): job for job in _jobs()},
     run=run,

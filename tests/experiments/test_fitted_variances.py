@@ -31,6 +31,7 @@ def test_the_losses_of_a_linear_decoder_are_its_closed_forms(judged):
     assert found["own"] == pytest.approx(float(own.mean()))
     assert abs(found["log_ratio"]) < 0.3  # six steps do not move them far
     assert 0 <= found["fitted"] - found["formula"] < 0.1  # the formula's are best here
+    assert found["codes"] < found["fitted"] - 0.1  # the untrained encoder's are not
 
 
 def test_the_models_differ_in_the_objective_alone_and_only_trained_variances_are_judged():
@@ -45,10 +46,11 @@ def test_the_models_differ_in_the_objective_alone_and_only_trained_variances_are
 def row(seed, grae, vae, **job):
     numbers = {
         f"{kind}_{of}": value
-        for kind in ("formula", "fitted")
+        for kind in fitted_variances.JUDGED
         for of, value in (("grae_column", grae), ("beta_vae", vae))
     }
     numbers["fitted_grae_column"] -= 1
+    numbers["codes_beta_vae"] += 3
     job = {**fitted_variances.ON["mnist"], "beta": 0.4, "seed": seed, **job}
     return {"job": job, "state": "done", "numbers": numbers | {"seconds": 9.0}}
 
@@ -56,7 +58,8 @@ def row(seed, grae, vae, **job):
 def test_differences_are_taken_seed_by_seed_within_one_setting():
     rows = [row(0, 5.0, 1.0), row(1, 7.0, 5.0), row(0, 2.0, 1.0, optimiser="adam"), {"state": "diverged", "job": {}}]
     adam, muon = fitted_variances.evaluate(rows)
-    assert (muon["seeds"], muon["difference_formula"], muon["difference_fitted"]) == (2, 3.0, 2.0)
+    assert muon["seeds"] == 2
+    assert [muon[f"difference_{kind}"] for kind in fitted_variances.JUDGED] == [3.0, 2.0, 0.0]
     assert muon["difference_formula_error"] == pytest.approx(1.0)
     assert (adam["seeds"], adam["difference_formula"], adam["difference_formula_error"]) == (1, 1.0, None)
     assert math.isclose(muon["formula_beta_vae"], 3.0)

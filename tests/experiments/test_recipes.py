@@ -164,8 +164,9 @@ SMALL_SAMPLE_FLIPS = [
     (mnist_samples, "training_of", 'changes[name] += job["seed"]', "changes[name] += 1"),
 ]
 VARIANCE_FLIPS = [
-    (evaluation, "fitted_variances", "start.log()", "-start.log()"),
-    (evaluation, "fitted_variances", "q.kl(), beta) * len(x)", "-q.kl(), beta) * len(x)"),
+    (evaluation, "fitted_posterior", "1 - share + share", "1 + share + share"),
+    (evaluation, "fitted_posterior", "h = h - share", "h = h + share"),
+    (evaluation, "_averages", "-likelihood.log_prob", "likelihood.log_prob"),
     (fitted_variances, "_judge_chunk", "beta * q.kl() - models", "beta * q.kl() + models"),
     (fitted_variances, "_judge_chunk", "/ best).log()", "* best).log()"),
 ]
