@@ -148,14 +148,19 @@ def _words(found: Mapping[str, Terms]) -> str:
 
 
 def by_variances(fitted: Recorded, data: str) -> str:
-    """What GRAE≈'s models pay more than the β-VAE's, with the formula's variances and with fitted ones: a table."""
-    lines = ["   β  steps seeds       by formula           fitted"]
+    """What GRAE≈'s models pay more than the β-VAE's, by the formula and by both fits: a table."""
+    lines = ["   β  steps seeds      formula    variances   codes too"]
     found = [(_how(row), row) for row in fitted.table if row["data"] == data]
     for how, row in sorted(found, key=lambda one: (one[0], one[1]["beta"], one[1]["steps"])):
-        told = [effect_with(row[f"difference_{of}"], row[f"difference_{of}_error"]) for of in ("formula", "fitted")]
-        line = f"{row['beta']:4g} {row['steps']:6} {row['seeds']:5} {told[0]:>16} {told[1]:>16}  {how}"
+        told = [_short(row[f"difference_{of}"], row[f"difference_{of}_error"]) for of in ("formula", "fitted", "codes")]
+        line = f"{row['beta']:4g} {row['steps']:6} {row['seeds']:5} {' '.join(told)}  {how}"
         lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def _short(value: float, error: float | None) -> str:
+    """A signed number of two decimals in twelve characters, and its standard error where it has one."""
+    return f"{value:+6.2f}" + ("      " if error is None else f" ±{error:4.2f}")
 
 
 def _how(row: Row) -> str:

@@ -102,12 +102,13 @@ def test_small_samples_are_compared_beside_other_noise_soon_and_late():
     assert "after 300 steps +0.50 ± 0.25 at β = 0.4; after 4,800 steps −0.25 (one seed) at β = 0.4." in said
 
 
-def test_the_loss_is_compared_with_both_kinds_of_variances():
+def test_the_loss_is_compared_by_the_formula_and_with_fits():
     line = {"data": "mnist", "activation": "softplus", "optimiser": "muon", "beta": 0.4, "steps": STEPS}
     line |= {"difference_formula": 0.5, "difference_formula_error": 0.05}
     line |= {"difference_fitted": -0.1, "difference_fitted_error": 0.02}
+    line |= {"difference_codes": 0.25, "difference_codes_error": None}
     said = answers.answer(found("fitted-variances", [], [line, line | {"steps": 1500}, line | {"optimiser": "adam"}]))
-    assert said.endswith("fitted variances: +0.500 ± 0.050 and −0.100 ± 0.020 on MNIST at β = 0.4.")
+    assert said.endswith("fitted codes, too: +0.500 ± 0.050, −0.100 ± 0.020, +0.250 (one seed) on MNIST at β = 0.4.")
 
 
 def test_large_pictures_are_compared_beside_other_noise():

@@ -88,14 +88,15 @@ def recorded(rows, table):
     return Recorded("race", "", rows, {}, table, [], None)
 
 
-def test_both_kinds_of_variances_stand_beside_each_other():
+def test_the_formula_and_both_fits_stand_beside_each_other():
     line = {"data": "mnist", "activation": "softplus", "optimiser": "muon", "beta": 0.4, "steps": 6000, "seeds": 3}
     line |= {"difference_formula": 0.5, "difference_formula_error": 0.25}
-    line |= {"difference_fitted": -0.125, "difference_fitted_error": None}
+    line |= {"difference_fitted": -0.12, "difference_fitted_error": None}
+    line |= {"difference_codes": 0.06, "difference_codes_error": 0.04}
     table = [line, line | {"data": "digits"}, line | {"activation": "tanh"}, line | {"optimiser": "adam"}]
     _, *lines = chapter10.by_variances(recorded({}, table), "mnist").split("\n")
     assert [" ".join(one.split()) for one in lines] == [
-        f"0.4 6000 3 +0.500 ± 0.250 -0.125 one seed{how}" for how in ("", " adam", " tanh")
+        f"0.4 6000 3 +0.50 ±0.25 -0.12 +0.06 ±0.04{how}" for how in ("", " adam", " tanh")
     ]
 
 

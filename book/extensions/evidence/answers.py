@@ -156,13 +156,16 @@ def _digits(found: Recorded) -> str:
 def _fitted(found: Recorded) -> str:
     """At the length of the core, with Muon and softplus."""
     told = [
-        " and ".join(effect(line[f"difference_{of}"], line[f"difference_{of}_error"]) for of in ("formula", "fitted"))
+        ", ".join(effect(line[f"difference_{of}"], line[f"difference_{of}_error"]) for of in fitted_variances.JUDGED)
         + f" {_DATA[line['data']]} at β = {line['beta']:g}"
         for line in found.table
         if (line["activation"], line["optimiser"]) == ("softplus", "muon")
         and line["steps"] == fitted_variances.ON[line["data"]]["steps"]
     ]
-    said = "Held-out β-VAE loss of GRAE≈ less that of the β-VAE, in nats, with the formula's and with fitted variances"
+    said = (
+        "Held-out β-VAE loss of GRAE≈ less that of the β-VAE, in nats, by the formula, with fitted variances, and with "
+        "fitted codes, too"
+    )
     return f"{said}: {'; '.join(told)}." if told else ""
 
 

@@ -15,7 +15,14 @@ from gradelib.experiments import running
 from gradelib.experiments.experiment import Job, Row
 
 # Columns whose sign is part of the answer.
-SIGNED = ("difference", "adam_difference", "difference_formula", "difference_fitted", "gap")
+SIGNED = (
+    "difference",
+    "adam_difference",
+    "difference_formula",
+    "difference_fitted",
+    "difference_codes",
+    "gap",
+)
 LEAST_SEEDS = 3  # with fewer, nothing is reproduced
 DATA = {"mnist": "MNIST", "mnist5k": "5,000 digits of MNIST", "digits": "8×8 digits", "patches": "64×64 patches"}
 
