@@ -118,11 +118,11 @@ def fitted_posterior(
 ) -> Posterior:
     """N(h, diag(s)) for each row of x (examples, n), with the s that is best for the β-VAE loss itself.
 
-    The best s is β/(β + m), m being the mean over q of the second derivatives of −log p(x | z). The formula has them at
-    h alone. So each step estimates m from `samples` draws in pairs h ± Lε, as the mean of slope times ε/σ, and moves
-    the precision 1/s towards 1 + m/β, by a share that falls to zero. This is variational online Newton (Khan and Rue
-    2023). The fit starts at q, by default at the codes of the model's encoder with the formula's variances. With
-    `codes`, h moves too, down the mean slope; where the formula is far off, fit the variances first and give them as q.
+    The best s is β/(β + m), m being the mean over q of the second derivatives of −log p(x | z) (`eq-exact-optimum`).
+    The formula takes those at h. Each step here estimates m from `samples` draws in pairs h ± Lε, and moves the
+    precision 1/s towards 1 + m/β by a share that falls to zero: variational online Newton (Khan et al. 2018). It starts
+    at q, by default at the codes of the model's encoder with the formula's variances. With `codes`, h moves too, down
+    the mean slope; where the formula is far off, fit the variances first and give them as q.
     The model stays as it is. To judge the result, take `beta_vae_loss` with another seed. Raises ValueError for β ≤ 0,
     NaN, a q that is not diagonal or an odd number of samples.
     """

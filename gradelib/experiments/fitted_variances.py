@@ -112,7 +112,8 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
     """For each data, network, optimiser, β and length: the losses of both models, and how far apart they are.
 
     `difference_formula`, `difference_fitted` and `difference_codes` are GRAE≈'s loss less the β-VAE's, both judged this
-    way, seed by seed. All are means over the seeds, with standard errors.
+    way, seed by seed, and `amortisation_gap` what the β-VAE's own q costs more than the best one for each picture. All
+    are means over the seeds, with standard errors.
     """
     groups: dict[tuple[Any, ...], list[Numbers]] = {}
     for row in rows:
@@ -126,6 +127,7 @@ def evaluate(rows: Sequence[Row]) -> list[Row]:
         for kind in JUDGED:
             pairs = zip(columns[f"{kind}_grae_column"], columns[f"{kind}_beta_vae"], strict=True)
             columns[f"difference_{kind}"] = [grae - vae for grae, vae in pairs]
+        columns["amortisation_gap"] = [numbers["own_beta_vae"] - numbers["codes_beta_vae"] for numbers in found]
         for name, values in columns.items():
             line |= {name: fmean(values), f"{name}_error": standard_error(values)}
         table.append(line)

@@ -51,6 +51,7 @@ def row(seed, grae, vae, **job):
     }
     numbers["fitted_grae_column"] -= 1
     numbers["codes_beta_vae"] += 3
+    numbers["own_beta_vae"] = vae + 4 + seed
     job = {**fitted_variances.ON["mnist"], "beta": 0.4, "seed": seed, **job}
     return {"job": job, "state": "done", "numbers": numbers | {"seconds": 9.0}}
 
@@ -63,4 +64,5 @@ def test_differences_are_taken_seed_by_seed_within_one_setting():
     assert muon["difference_formula_error"] == pytest.approx(1.0)
     assert (adam["seeds"], adam["difference_formula"], adam["difference_formula_error"]) == (1, 1.0, None)
     assert math.isclose(muon["formula_beta_vae"], 3.0)
+    assert (muon["amortisation_gap"], muon["amortisation_gap_error"]) == (1.5, 0.5)
     assert "seconds" not in muon
