@@ -122,9 +122,10 @@ def fitted_posterior(
     The formula takes those at h. Each step here estimates m from `samples` draws in pairs h ± Lε, and moves the
     precision 1/s towards 1 + m/β by a share that falls to zero: variational online Newton (Khan et al. 2018). It starts
     at q, by default at the codes of the model's encoder with the formula's variances. With `codes`, h moves too, down
-    the mean slope; where the formula is far off, fit the variances first and give them as q.
-    The model stays as it is. To judge the result, take `beta_vae_loss` with another seed. Raises ValueError for β ≤ 0,
-    NaN, a q that is not diagonal or an odd number of samples.
+    the mean slope, by a share of σ at most; where the formula is far off, fit the variances first and give them as q.
+    Either way the end is a minimum near the start, and need not be the lowest one. To judge it, take `beta_vae_loss`
+    with another seed. Raises ValueError for β ≤ 0, NaN, an odd number of samples, or a q that is not diagonal or has
+    not one row for each of x.
     """
     likelihood = likelihood or Gaussian()
     _input.positive("beta", beta)
@@ -132,15 +133,17 @@ def fitted_posterior(
     q = q or _formula(model, x, beta, likelihood)
     if not q.is_diagonal:
         raise ValueError("The fit starts at a q with one standard deviation for each latent, but its L is a matrix.")
+    _input.same_size(rows_of_q=len(q.mean), rows_of_x=len(x))
     h, s = q.mean.detach(), q.variances.detach()
     noise = _noise(h.expand(_input.whole("steps", steps), *h.shape), samples, seed)
     for step, drawn in enumerate(noise.unbind(1)):
-        share = 0.05 * (1 + math.cos(math.pi * step / steps))  # from a tenth to 0
+        share = 0.1 * (1 + math.cos(math.pi * step / steps))  # from a fifth to 0
         slope, curvature = _averages(model, x, Posterior(h, s.sqrt()), likelihood, drawn)
         growth = 1 - share + share * s * (1 + curvature / beta)  # of the precision
         s = s / growth.clamp(0.5, 2)  # one wild draw moves it by a factor of 2 at most
         if codes:
-            h = h - share * s * (h + slope / beta)
+            move = s.sqrt() * (h + slope / beta)  # in units of σ
+            h = h - share * s.sqrt() * move / move.norm(dim=-1, keepdim=True).clamp(min=1)
     return Posterior(h, s.sqrt())
 
 
@@ -314,6 +317,7 @@ def _formula(model: VAE, x: Tensor, beta: float, likelihood: Likelihood) -> Post
     return Posterior(h, best.diagonal(dim1=-2, dim2=-1).sqrt())
 
 
+@torch.enable_grad()
 def _averages(model: VAE, x: Tensor, q: Posterior, likelihood: Likelihood, noise: Tensor) -> tuple[Tensor, Tensor]:
     """The means over q of the slopes of −log p(x | z) and of its second derivatives in each latent: (examples, d) each.
 

@@ -16,7 +16,7 @@ def judged():
     """A model with a linear decoder, its rows, and what it is judged to cost in two chunks."""
     model, x = networks.mlp_vae(5, 3, hidden=[8], seed=0).double(), normal(40, 5)
     model.decoder = networks.mlp([3, 5]).double()
-    return model, x, judge(model, x, 0.4, EXPERIMENT.tiny_settings)
+    return model, x, judge(model, x, 0.4, {**EXPERIMENT.tiny_settings, "samples": 10_000})
 
 
 def test_the_losses_of_a_linear_decoder_are_its_closed_forms(judged):
@@ -27,8 +27,8 @@ def test_the_losses_of_a_linear_decoder_are_its_closed_forms(judged):
         lengths = W.square().sum(0)
         formula = error + 0.2 * (q.mean.square().sum(-1) + torch.log1p(lengths / 0.4).sum())
         own = error + 0.5 * (lengths * q.factor.square()).sum(-1) + 0.4 * q.kl()
-    assert found["formula"] == pytest.approx(float(formula.mean()))
-    assert found["own"] == pytest.approx(float(own.mean()))
+    assert found["formula"] == pytest.approx(float(formula.mean()), abs=0.01)
+    assert found["own"] == pytest.approx(float(own.mean()), abs=0.01)
     assert abs(found["log_ratio"]) < 0.3  # six steps do not move them far
     assert 0 <= found["fitted"] - found["formula"] < 0.1  # the formula's are best here
     assert found["codes"] < found["fitted"] - 0.1  # the untrained encoder's are not

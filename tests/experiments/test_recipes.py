@@ -167,7 +167,7 @@ VARIANCE_FLIPS = [
     (evaluation, "fitted_posterior", "1 - share + share", "1 + share + share"),
     (evaluation, "fitted_posterior", "h = h - share", "h = h + share"),
     (evaluation, "_averages", "-likelihood.log_prob", "likelihood.log_prob"),
-    (fitted_variances, "_judge_chunk", "beta * q.kl() - models", "beta * q.kl() + models"),
+    (fitted_variances, "_judge_chunk", "q=fitted, codes", "codes"),
     (fitted_variances, "_judge_chunk", "/ best).log()", "* best).log()"),
 ]
 LONG_FLIPS = [

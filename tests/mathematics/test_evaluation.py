@@ -154,6 +154,23 @@ def test_fitted_codes_of_a_linear_decoder_are_the_modes():
     assert torch.allclose(q.factor.square().log().mean(0), torch.log(0.3 / (0.3 + W.square().sum(0))), atol=0.05)
 
 
+@pytest.mark.parametrize("beta", [0.001, 0.1])
+def test_fitted_codes_never_cost_more_than_where_they_started(beta):
+    """At a small β the slope over β is huge, and a step as long as it says would throw the codes away."""
+    model, x = networks.mlp_vae(30, 3, hidden=[16, 16], activation="relu", seed=0).double(), normal(20, 30)
+    start = evaluation.fitted_posterior(model, x, beta=beta)
+    end = evaluation.fitted_posterior(model, x, beta=beta, q=start, codes=True, seed=1)
+    paid = [evaluation.beta_vae_loss(model, x, beta=beta, q=q, seed=2)[0] for q in (start, end)]
+    assert paid[1] < paid[0]
+
+
+def test_the_fit_needs_no_gradient_mode():
+    model, x = model_with(), normal(3, 10)
+    q = evaluation.fitted_posterior(model, x, beta=0.3, steps=2)
+    with torch.no_grad():
+        assert torch.equal(evaluation.fitted_posterior(model, x, beta=0.3, steps=2).factor, q.factor)
+
+
 def test_the_loss_under_the_models_own_posterior_is_its_closed_form():
     model, x = model_with(), normal(20, 10)
     model.decoder = networks.mlp([4, 10]).double()
@@ -297,6 +314,8 @@ def test_bad_input_is_refused():
         evaluation.fitted_posterior(model, x * math.nan, beta=0.5)
     with refused("beta", "above 0"):
         evaluation.fitted_posterior(model, x, beta=0)
+    with refused("rows of q = 4", "rows of x = 5"):
+        evaluation.fitted_posterior(model, x, beta=0.5, q=model.posterior(x[:4]))
     with refused("L is a matrix"):
         full = posteriors.Posterior(torch.zeros(5, 4), torch.eye(4).expand(5, 4, 4))
         evaluation.fitted_posterior(model, x, beta=0.5, q=full)
