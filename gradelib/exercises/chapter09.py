@@ -99,8 +99,8 @@ EXERCISES = [
         prompt=(
             "A β-VAE step sends each example once through the encoder and once through the decoder. One pass through "
             "the decoder costs r times one through the encoder. Now, for each example in a share f of the batch, k "
-            "columns of the Jacobian go through the decoder too, and each costs there what the code costs; for the others "
-            "there are none. How many times as dear as a β-VAE step is such a step? "
+            "columns of the Jacobian go through the decoder too, and each costs there what the code costs; for the "
+            "others there are none. How many times as dear as a β-VAE step is such a step? "
             "Count three passes for whatever goes through a network, and neglect all else."
         ),
         inputs={"r": "pos", "k": "pos", "f": "unit"},
