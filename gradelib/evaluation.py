@@ -122,10 +122,10 @@ def fitted_posterior(
     The formula takes those at h. Each step here estimates m from `samples` draws in pairs h ± Lε, and moves the
     precision 1/s towards 1 + m/β by a share that falls to zero: variational online Newton (Khan et al. 2018). It starts
     at q, by default at the codes of the model's encoder with the formula's variances. With `codes`, h moves too, down
-    the mean slope, by a share of σ at most; where the formula is far off, fit the variances first and give them as q.
-    Either way the end is a minimum near the start, and need not be the lowest one. To judge it, take `beta_vae_loss`
-    with another seed. Raises ValueError for β ≤ 0, NaN, an odd number of samples, or a q that is not diagonal or has
-    not one row for each of x.
+    the mean slope, by a share of σ at most, in all by 0.1 σ · `steps`; where the formula is far off, fit the variances
+    first and give them as q. Either way the end lies near the start and need not be the lowest minimum. To judge it,
+    take `beta_vae_loss` with another seed. Raises ValueError for β ≤ 0, NaN, an odd number of samples, or a q that is
+    not diagonal or has not one row for each of x.
     """
     likelihood = likelihood or Gaussian()
     _input.positive("beta", beta)

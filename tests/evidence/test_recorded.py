@@ -108,7 +108,7 @@ def test_the_loss_is_compared_by_the_formula_and_with_fits():
     line |= {"difference_fitted": -0.1, "difference_fitted_error": 0.02}
     line |= {"difference_codes": 0.25, "difference_codes_error": None}
     said = answers.answer(found("fitted-variances", [], [line, line | {"steps": 1500}, line | {"optimiser": "adam"}]))
-    assert said.endswith("fitted codes, too: +0.500 ± 0.050, −0.100 ± 0.020, +0.250 (one seed) on MNIST at β = 0.4.")
+    assert said.endswith("fitted codes, too: +0.500 ± 0.050, −0.100 ± 0.020, +0.25 (one seed) on MNIST at β = 0.4.")
 
 
 def test_large_pictures_are_compared_beside_other_noise():
